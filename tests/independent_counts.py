@@ -43,12 +43,15 @@ def unsold_units(bucket: StoredBucket) -> int:
 
 
 def units_by_drop(purchase: Purchase) -> dict[str, int]:
-    """Count the units of each drop that an order has: those bought, less those that refunds restocked."""
+    """Count the units of each drop that an order has: those bought, less those that refunds restocked.
+
+    A refund restocks when it is done. A failure later takes no unit out of stock again.
+    """
     drops = {line.id: line.drop_id for line in purchase.lines}
     units: Counter[str] = Counter()
     for line in purchase.lines:
         units[line.drop_id] += line.quantity
     for refund in purchase.refunds:
-        for part in refund.lines:
-            units[drops[part.line_id]] -= part.quantity if refund.restock and not refund.failure_code else 0
+        for part in refund.lines if refund.restock and refund.completed_at is not None else ():
+            units[drops[part.line_id]] -= part.quantity - part.already_restocked
     return {drop: count for drop, count in units.items() if count}

@@ -1,40 +1,30 @@
-"""Store and process a provider's events. An event only names a payment; the provider is asked for the payment's state.
+"""Store and process a provider's events. An event only names an object; the provider is asked for the object's state.
 
 So events may arrive twice, late and in any order.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from chalicelib.capture.attempt import AttemptOutcome, seconds_until
 from chalicelib.capture.fail_attempt import void_orphaned_authorisation
 from chalicelib.capture.process_payment import process_attempt
-from chalicelib.capture.received_money import is_return_of_money
-from chalicelib.errors import Conflict
+from chalicelib.capture.refund_events import (
+    EventHandled,
+    EventPostponed,
+    process_dispute_event,
+    process_refund_event,
+    report_fraud_warning,
+)
 from chalicelib.ids import log_reference
 from chalicelib.instants import Instant
 from chalicelib.payments import EventKind, ProviderEvent
 from chalicelib.purchase import SETTLE_PERIOD, CheckoutContext, Purchase, PurchaseState
-from chalicelib.refunds import record_external_refund
 from chalicelib.telemetry import count, logger
 
 IN_PROGRESS_RETRY_SECONDS: Final = 15
 """When to process an event again whose attempt another worker may be paying for at this moment."""
-
-
-@dataclass(frozen=True, slots=True)
-class EventHandled:
-    """Nothing is left to do for the event."""
-
-
-@dataclass(frozen=True, slots=True)
-class EventPostponed:
-    """The event has to be processed again in ``retry_in_seconds``."""
-
-    retry_in_seconds: int
-
 
 EventOutcome = AttemptOutcome | EventHandled | EventPostponed
 """How one run of the capture worker left an event: as its attempt, where it is about a payment."""
@@ -46,8 +36,9 @@ def store_event(context: CheckoutContext, event: ProviderEvent, now: Instant) ->
     ``known``: the paid order says as much already. ``ignored``: the event is about nothing that orders depend on.
     Costs 1 WCU, and one read of the purchase that the event names; a known event costs the read alone.
     """
-    if event.kind is EventKind.OTHER:
-        count("payment_events_ignored")
+    if event.kind in {EventKind.NOTED, EventKind.OTHER}:
+        if event.kind is EventKind.OTHER:
+            count("payment_events_ignored")
         return "ignored"
     purchase = context.purchases.read(event.purchase_id) if event.purchase_id else None
     if event.kind is EventKind.PAYMENT and purchase is not None and _is_already_known(purchase, event):
@@ -82,25 +73,13 @@ def process_event(context: CheckoutContext, provider: str, event_id: str, now: I
     match event.kind:
         case EventKind.PAYMENT:
             return _process_payment_event(context, event, now)
+        case EventKind.REFUND | EventKind.REFUND_FAILED:
+            return process_refund_event(context, event, now)
         case EventKind.DISPUTE:
-            report_dispute(event)
-        case EventKind.REFUND_FAILED:
-            report_failed_refund(event)
-        case EventKind.REFUND:
-            _record_external_refund(context, event, now)
+            return process_dispute_event(context, event, now)
+        case EventKind.FRAUD_WARNING:
+            report_fraud_warning(context, event)
     return EventHandled()
-
-
-def report_dispute(event: ProviderEvent) -> None:
-    """Count and log a dispute (a chargeback); a person answers it at the provider."""
-    count("disputes")
-    logger.error("payment disputed", extra={"event": event.id, "provider_type": event.provider_type})
-
-
-def report_failed_refund(event: ProviderEvent) -> None:
-    """Count and log a refund that failed at the provider after it was accepted; a person looks at it."""
-    count("refunds_failed")
-    logger.error("refund failed at provider", extra={"event": event.id, "provider_type": event.provider_type})
 
 
 def _process_payment_event(context: CheckoutContext, event: ProviderEvent, now: Instant) -> EventOutcome:
@@ -132,22 +111,6 @@ def _differs_from_order(purchase: Purchase, event: ProviderEvent) -> bool:
     """Return whether an event names another amount or currency than the order's."""
     amount_and_currency = (event.amount, event.currency)
     return amount_and_currency not in {(None, None), (purchase.totals.total, purchase.currency)}
-
-
-def _record_external_refund(context: CheckoutContext, event: ProviderEvent, now: Instant) -> None:
-    """Record a refund that was made in the provider's console. A refund that an order knows changes nothing."""
-    if is_return_of_money(event.refund_id):
-        return
-    attempt = context.gateway.purchase_of(event.payment_id) if event.payment_id else None
-    if attempt is None or event.provider_refund_id is None or event.amount is None:
-        _report_unmatched(event, "refund event matches no order")
-        return
-    purchase_id, _ = attempt
-    try:
-        record_external_refund(context, purchase_id, event.provider_refund_id, event.amount, event.refund_id, now)
-    except Conflict as error:
-        count("unmatched_refunds")
-        logger.error("external refund not recorded", extra={"event": event.id, "reason": error.code})
 
 
 def _report_unmatched(event: ProviderEvent, message: str) -> None:

@@ -9,7 +9,7 @@ from chalicelib.ids import log_reference
 from chalicelib.instants import Instant
 from chalicelib.payments import Captured, OutcomeUnknownError, RefundFailed, RefundStatus
 from chalicelib.purchase import CheckoutContext, Purchase
-from chalicelib.refunds import record_external_refund
+from chalicelib.refunds import record_provider_refund
 from chalicelib.telemetry import count, logger
 
 AMOUNT_DIFFERS: Final = "captured_amount_differs"
@@ -66,13 +66,11 @@ def report_different_amount(purchase: Purchase, captured: Captured) -> None:
 def record_earlier_refunds(context: CheckoutContext, purchase: Purchase, captured: Captured, now: Instant) -> None:
     """Record at a paid order the refunds that were made in the provider's console before it was paid.
 
-    A pending refund is recorded when its event comes. After a crash the nightly comparison records them.
+    After a crash their events and the nightly comparison record them.
     """
     for made in context.gateway.refunds_of(captured.provider_id, now=now):
-        if made.status is not RefundStatus.SUCCEEDED:
-            continue
         try:
-            record_external_refund(context, purchase.id, made.provider_refund_id, made.amount, made.refund_id, now)
+            record_provider_refund(context, purchase.id, made, now)
         except Conflict as error:
             count("unmatched_refunds")
             extra = {"purchase": log_reference(purchase.id), "reason": error.code}

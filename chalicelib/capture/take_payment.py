@@ -75,7 +75,11 @@ def _ensure_unchanged(context: CheckoutContext, purchase: Purchase) -> None:
 def mark_paid(
     context: CheckoutContext, purchase: Purchase, payment: Payment, captured: Captured | None, now: Instant
 ) -> Paid:
-    """Write the purchase as paid by what was captured; ``captured`` None: its total is zero."""
+    """Write the purchase as paid by what was captured; ``captured`` None: its total is zero.
+
+    Refunds that were made in the provider's console before are recorded right afterwards. A crash in between leaves
+    them to their events and to the nightly comparison.
+    """
     changes: dict[str, object] = {
         "token": None,
         "velocity_keys": (),

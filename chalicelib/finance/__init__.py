@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.finance.close import DayCloser
-from chalicelib.finance.entries import EntryType, LedgerEntry, entries_of
+from chalicelib.finance.entries import entries_of
 from chalicelib.finance.export import Exporter
 from chalicelib.finance.export_runs import ExportRun, Exports, RunState, parse_day
 from chalicelib.finance.ledger import LedgerStore
+from chalicelib.finance.ledger_entry import EntryType, LedgerEntry
 from chalicelib.finance.movement_entries import movement_entry
 from chalicelib.finance.store import ExportQueue, ExportRunStore, ObjectStore
 from chalicelib.purchase import PurchaseStore

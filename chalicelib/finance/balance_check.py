@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
-from chalicelib.finance.entries import EntryType, LedgerEntry, entries_of
+from chalicelib.finance.entries import entries_of
+from chalicelib.finance.ledger_entry import EntryType, LedgerEntry, purchase_id_of_entry
 from chalicelib.finance.movement_entries import is_movement_entry, movement_entry
 from chalicelib.ids import order_id
-from chalicelib.purchase import Purchase, PurchaseMovements, refunded_amount
+from chalicelib.purchase import Purchase, PurchaseMovements, lost_amount, refunded_amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +78,20 @@ def _add_purchase(expected: ExpectedLedger, scope: Scope, purchase: Purchase) ->
 
 
 _SALE_ENTRY_TYPES = {EntryType.SALE, EntryType.SHIPPING}
+_CHARGEBACK_ENTRY_TYPES = {EntryType.CHARGEBACK, EntryType.CHARGEBACK_REVERSED}
 
 
 def is_balanced(purchase: Purchase, entries: Iterable[LedgerEntry]) -> bool:
-    """Return whether an order's entries add up to its total and its refunds."""
-    paid = refunded_by_entries = 0
+    """Return whether an order's entries add up to its total, to the refunds that the buyer has, and to its losses."""
+    paid = refunded = lost = 0
     for entry in entries:
         if entry.entry_type in _SALE_ENTRY_TYPES:
             paid += entry.amount
+        elif entry.entry_type in _CHARGEBACK_ENTRY_TYPES:
+            lost -= entry.amount
         else:
-            refunded_by_entries -= entry.amount
-    return paid == purchase.totals.total and refunded_by_entries == refunded_amount(purchase)
+            refunded -= entry.amount
+    return (paid, refunded, lost) == (purchase.totals.total, refunded_amount(purchase), lost_amount(purchase))
 
 
 def find_differences(
@@ -123,8 +127,3 @@ def find_differences(
         Difference("conflict", ledger[entry_id].order_id, entry_id) for entry_id in conflicts if entry_id in ledger
     ]
     return sorted(found, key=lambda one: (one.order_id, one.entry_id or "", one.kind))
-
-
-def purchase_id_of_entry(entry_id: str) -> str:
-    """Return the purchase id that an entry id begins with."""
-    return entry_id.rpartition("-")[0]

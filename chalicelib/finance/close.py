@@ -17,9 +17,9 @@ from typing import Any
 
 from chalicelib.errors import Conflict, WriteConflict
 from chalicelib.finance.balance_check import Scope
-from chalicelib.finance.entries import LedgerEntry
 from chalicelib.finance.export import SOURCES_FILE, Exporter
 from chalicelib.finance.files import json_file
+from chalicelib.finance.ledger_entry import LedgerEntry, entry_id_of
 from chalicelib.instants import Instant, business_day
 
 MAX_LATE_DAYS = 35
@@ -153,5 +153,5 @@ class DayCloser:
             manifest = self.exporter.read_manifest(close.prefix) or {}
             if close.day == day or day.isoformat() in manifest.get("late_posted", {}).get("dates", []):
                 ledger_csv = self.exporter.object_store.read(f"{close.prefix}ledger.csv") or b""
-                ids |= {row["id"] for row in csv.DictReader(io.StringIO(ledger_csv.decode(), newline=""))}
+                ids |= {entry_id_of(row) for row in csv.DictReader(io.StringIO(ledger_csv.decode(), newline=""))}
         return ids

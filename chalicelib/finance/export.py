@@ -19,7 +19,7 @@ from datetime import timedelta
 from typing import Any
 
 from chalicelib.finance.balance_check import Difference, ExpectedLedger, Scope, expected_ledger, find_differences
-from chalicelib.finance.entries import LedgerEntry, entries_of
+from chalicelib.finance.entries import entries_of
 from chalicelib.finance.files import (
     SCHEMA_VERSION,
     describe_file,
@@ -32,6 +32,7 @@ from chalicelib.finance.files import (
     units_of,
 )
 from chalicelib.finance.ledger import LedgerStore
+from chalicelib.finance.ledger_entry import LedgerEntry
 from chalicelib.finance.movement_entries import movement_entry
 from chalicelib.finance.store import ObjectStore
 from chalicelib.instants import Instant, business_day, rfc3339

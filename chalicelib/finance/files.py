@@ -11,10 +11,10 @@ from dataclasses import asdict
 from typing import Any
 
 from chalicelib.finance.balance_check import Difference
-from chalicelib.finance.entries import COLUMNS, EntryType, LedgerEntry, spreadsheet_safe
+from chalicelib.finance.ledger_entry import COLUMNS, EntryType, LedgerEntry, spreadsheet_safe
 from chalicelib.ids import order_id
 from chalicelib.instants import business_day, rfc3339
-from chalicelib.purchase import Purchase, completed_refunds
+from chalicelib.purchase import Purchase, completed_refunds, lost_amount
 
 SCHEMA_VERSION = 2
 MAX_LISTED_DIFFERENCES = 1_000
@@ -46,7 +46,8 @@ _LINE_COLUMNS = (
     "occurred_at",
     "business_date",
 )
-_LINE_ENTRY_TYPES = (EntryType.SALE, EntryType.REFUND)
+_REFUND_ENTRY_TYPES = (EntryType.REFUND, EntryType.REFUND_FAILED)
+_LINE_ENTRY_TYPES = (EntryType.SALE, *_REFUND_ENTRY_TYPES)
 _SUMMED_COLUMNS = ("quantity", "gross", "discount", "net", "tax", "shipping", "fee", "commission", "amount", "clearing")
 
 
@@ -65,7 +66,7 @@ def ledger_file(entries: Sequence[LedgerEntry]) -> bytes:
 
 
 def lines_file(entries: Sequence[LedgerEntry]) -> bytes:
-    """Return the file of the entries of lines: sales and refunds."""
+    """Return the file of the entries of lines: sales, refunds, and refunds that failed later."""
     return csv_file(_LINE_COLUMNS, (entry.to_record() for entry in entries if entry.entry_type in _LINE_ENTRY_TYPES))
 
 
@@ -87,6 +88,7 @@ _ORDER_COLUMNS = (
     "total",
     "refunded",
     "units_refunded",
+    "lost",
     "fee",
     "provider",
     "payment_id",
@@ -126,6 +128,7 @@ def _order_row(purchase: Purchase, time_zone: str) -> dict[str, Any]:
         "total": totals.total,
         "refunded": sum(refund.amount for refund in refunds),
         "units_refunded": sum(part.quantity for refund in refunds for part in refund.lines),
+        "lost": lost_amount(purchase),
         "fee": payment.fee if payment else 0,
         "provider": payment.provider if payment else None,
         "payment_id": payment.provider_id if payment else None,
@@ -150,12 +153,12 @@ def totals_of(entries: Iterable[LedgerEntry]) -> dict[str, dict[str, dict[str, i
 
 
 def units_of(entries: Iterable[LedgerEntry]) -> dict[str, int]:
-    """Return the units sold and the units refunded, both as positive numbers."""
+    """Return the units sold, and those refunded by refunds that did not fail later. Both are positive."""
     sold = refunded = 0
     for entry in entries:
         if entry.entry_type is EntryType.SALE:
             sold += entry.quantity
-        elif entry.entry_type is EntryType.REFUND:
+        elif entry.entry_type in _REFUND_ENTRY_TYPES:
             refunded -= entry.quantity
     return {"sold": sold, "refunded": refunded}
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
-from chalicelib.finance.entries import LedgerEntry
+from chalicelib.finance.ledger_entry import LedgerEntry
 from chalicelib.finance.store import ObjectStore
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from chalicelib.finance.entries import EntryType, LedgerEntry
+from chalicelib.finance.ledger_entry import EntryType, LedgerEntry
 from chalicelib.ids import order_id
 from chalicelib.instants import business_day, rfc3339
 from chalicelib.payments import Movement, MovementKind

@@ -1,4 +1,4 @@
-"""The events that a provider sends by webhook. An event only names a payment; the provider is asked for its state.
+"""The events that a provider sends by webhook. An event only names an object; the provider is asked for its state.
 
 So events may arrive twice, late, in any order or not at all: the end is the same.
 """
@@ -12,24 +12,36 @@ from typing import Any, Final
 
 from chalicelib.errors import BadInput
 from chalicelib.instants import Instant
+from chalicelib.payments.stripe.currencies import from_provider_amount
 
 MARK_KEY: Final = "livedrop"
 """The key of our mark in the metadata of a payment. Its value names the shop."""
 
 
 class EventKind(StrEnum):
-    """The subject of an event. ``OTHER`` is acknowledged and counted."""
+    """The kind of an event: how the worker acts on it.
+
+    - ``PAYMENT``: looks the attempt up at the provider, and goes on with it
+    - ``REFUND``: reads the refund, or all refunds of the payment, at the provider, and records what it finds
+    - ``DISPUTE``: reads the dispute at the provider, and records what it finds
+    - ``FRAUD_WARNING``: counts and logs it
+    - ``NOTED``: nothing; another event, or the nightly comparison, tells what moved
+    - ``OTHER``: nothing; the type is unknown, or the object is of other software. It is counted.
+    """
 
     PAYMENT = "payment"
     REFUND = "refund"
     REFUND_FAILED = "refund_failed"
+    """As ``REFUND``; events that an older version stored have it."""
     DISPUTE = "dispute"
+    FRAUD_WARNING = "fraud_warning"
+    NOTED = "noted"
     OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderEvent:
-    """One event. ``payment_id`` is the provider's id; ``amount``, of payment or refund, is in minor units."""
+    """One event. ``payment_id`` is the provider's id; ``amount``, of a payment, is in minor units."""
 
     id: str
     provider: str
@@ -42,61 +54,98 @@ class ProviderEvent:
     amount: int | None = None
     currency: str | None = None
     provider_refund_id: str | None = None
+    """None in a refund's event: any refund of the payment may have changed."""
     refund_id: str | None = None
     """The product's id of the refund; None for one that was made in the provider's console."""
     not_before: Instant | None = None
     """The instant before which the event is not processed; the sandbox sends late events so."""
+    dispute_id: str | None = None
+    received_at: Instant | None = None
+    """When the event was stored."""
 
 
-_STRIPE_PAYMENTS: Final = frozenset(
-    f"payment_intent.{name}" for name in ("amount_capturable_updated", "succeeded", "payment_failed", "canceled")
-)
-_STRIPE_KINDS: Final = (
-    dict.fromkeys(_STRIPE_PAYMENTS, EventKind.PAYMENT)
-    | dict.fromkeys(("refund.created", "refund.updated"), EventKind.REFUND)
-    | {"refund.failed": EventKind.REFUND_FAILED, "charge.dispute.created": EventKind.DISPUTE}
-)
+_NAMES_OF_STRIPE_EVENTS: Final[Mapping[tuple[str, EventKind], str]] = {
+    ("payment_intent", EventKind.PAYMENT): "amount_capturable_updated canceled payment_failed succeeded",
+    ("payment_intent", EventKind.NOTED): "created partially_funded processing requires_action",
+    ("charge", EventKind.REFUND): "refund.updated refunded",
+    ("charge", EventKind.NOTED): "captured expired failed pending succeeded updated",
+    ("charge.dispute", EventKind.DISPUTE): "closed created funds_reinstated funds_withdrawn updated",
+    ("refund", EventKind.REFUND): "created failed updated",
+    ("radar.early_fraud_warning", EventKind.FRAUD_WARNING): "created updated",
+    ("review", EventKind.NOTED): "closed opened",
+    ("payout", EventKind.NOTED): "canceled created failed paid reconciliation_completed updated",
+}
+STRIPE_EVENTS: Final[Mapping[str, EventKind]] = {
+    f"{subject}.{name}": kind for (subject, kind), names in _NAMES_OF_STRIPE_EVENTS.items() for name in names.split()
+}
+"""Every event that Stripe documents for payments, refunds, disputes, warnings, reviews and payouts.
+
+Source: https://docs.stripe.com/api/events/types.
+"""
 
 
 def parse_stripe_event(body: Mapping[str, Any], mark: str) -> ProviderEvent:
     """Parse an event as Stripe sends it (https://docs.stripe.com/api/events).
 
     An event of a payment without this shop's ``mark`` is of kind ``OTHER``. Refunds and disputes have no mark of their
-    own; their payment tells whose they are.
+    own; their payment tells whose they are. A thin event (``v2.core.event``) has no object, and is ``OTHER``.
 
     Raises:
         BadInput: a field is missing or wrong; the error names it.
     """
     event_id, provider_type = _text(body, "id"), _text(body, "type")
-    kind = _STRIPE_KINDS.get(provider_type, EventKind.OTHER)
-    if kind is EventKind.OTHER:
+    is_thin = body.get("object") == "v2.core.event"
+    kind = EventKind.OTHER if is_thin else STRIPE_EVENTS.get(provider_type, EventKind.OTHER)
+    if kind in {EventKind.NOTED, EventKind.OTHER}:
         return ProviderEvent(event_id, "stripe", kind, provider_type)
     subject = body.get("data")
     subject = subject.get("object") if isinstance(subject, dict) else None
     if not isinstance(subject, dict):
         raise BadInput("`data.object` must be an object.", field="$.data.object")
-    metadata = subject.get("metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
-    attempt = metadata.get("attempt")
-    if kind is EventKind.REFUND and subject.get("status") in {"pending", "failed", "canceled", "requires_action"}:
-        kind = EventKind.REFUND_FAILED if subject["status"] == "failed" else EventKind.OTHER
-    is_payment = kind is EventKind.PAYMENT
-    object_id = _text(subject, "id")
-    if is_payment and metadata.get(MARK_KEY) != mark:
-        return ProviderEvent(event_id, "stripe", EventKind.OTHER, provider_type)
+    if kind is EventKind.PAYMENT:
+        return _payment_event(event_id, provider_type, subject, mark)
+    object_id, payment_id = _text(subject, "id"), subject.get("payment_intent")
+    is_refund = kind is EventKind.REFUND and provider_type != "charge.refunded"  # whose object is the charge
     return ProviderEvent(
-        id=event_id,
-        provider="stripe",
-        kind=kind,
-        provider_type=provider_type,
-        payment_id=object_id if is_payment else subject.get("payment_intent"),
-        purchase_id=metadata.get("purchase"),
-        attempt=int(attempt) if isinstance(attempt, str) and attempt.isdecimal() else None,
-        amount=subject.get("amount") if isinstance(subject.get("amount"), int) else None,
-        currency=str(subject.get("currency", "")).upper() or None,
-        provider_refund_id=None if is_payment else object_id,
-        refund_id=metadata.get("refund"),
+        event_id,
+        "stripe",
+        kind,
+        provider_type,
+        payment_id=payment_id if isinstance(payment_id, str) else None,
+        provider_refund_id=object_id if is_refund else None,
+        dispute_id=object_id if kind is EventKind.DISPUTE else None,
     )
+
+
+def _payment_event(event_id: str, provider_type: str, intent: Mapping[str, Any], mark: str) -> ProviderEvent:
+    """Return the event of a payment intent. Its amount is what was received, once the payment succeeded."""
+    metadata = intent.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    payment_id = _text(intent, "id")
+    if metadata.get(MARK_KEY) != mark:
+        return ProviderEvent(event_id, "stripe", EventKind.OTHER, provider_type)
+    attempt, currency = metadata.get("attempt"), str(intent.get("currency", "")).upper() or None
+    received = intent.get("amount_received") if provider_type == "payment_intent.succeeded" else None
+    amount = intent.get("amount") if received is None else received
+    return ProviderEvent(
+        event_id,
+        "stripe",
+        EventKind.PAYMENT,
+        provider_type,
+        payment_id,
+        metadata.get("purchase"),
+        int(attempt) if isinstance(attempt, str) and attempt.isdecimal() else None,
+        _minor_units(amount, currency or ""),
+        currency,
+    )
+
+
+def _minor_units(amount: object, currency: str) -> int | None:
+    """Return an amount in minor units; None for one that is not expressible."""
+    try:
+        return from_provider_amount(amount, currency) if isinstance(amount, int) else None
+    except ValueError:
+        return None
 
 
 def _text(body: Mapping[str, Any], name: str) -> str:

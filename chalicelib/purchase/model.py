@@ -159,12 +159,17 @@ class RefundLine(_Frozen):
     discount: int = 0
     """The share of the line's discount that belongs to ``item_amount``."""
     tax: int = 0
-    commission: int = 0
-    """The share of the line's commission that goes back. Fixed when the refund is recorded."""
+    commission: int | None = None
+    """The share of the line's commission that goes back, fixed when the refund is recorded. None: an older refund."""
+    already_restocked: int = 0
+    """Units of ``quantity`` that an earlier refund put back into stock before it failed at the provider."""
 
 
 class Refund(_Frozen):
-    """One refund. ``completed_at`` is None until the provider confirms it."""
+    """One refund: requested, then pending (``provider_id``), then done (``completed_at``) or failed (``failure_code``).
+
+    A refund that was done may still fail at the provider: then it has ``failed_at`` too.
+    """
 
     id: str
     key: str
@@ -193,6 +198,27 @@ class Refund(_Frozen):
         """Return whether neither the provider's confirmation nor its failure is recorded."""
         return self.completed_at is None and self.failure_code is None
 
+    @property
+    def is_restock_due(self) -> bool:
+        """Return whether its units still have to go back into stock; a failure after completion changes nothing."""
+        return self.completed_at is not None and self.restock and not self.restocked
+
+
+class DisputeLoss(_Frozen):
+    """Money that a dispute took for good, spread over lines and shipping when the loss is recorded.
+
+    The amount may exceed its parts: then the bank took more than was left of the order.
+    """
+
+    amount: int
+    """Minor units of the order's currency."""
+    lines: tuple[RefundLine, ...] = ()
+    shipping: int = 0
+    shipping_tax: int = 0
+    lost_at: Instant
+    restored_at: Instant | None = None
+    """When the dispute's outcome was reversed, so that nothing is lost."""
+
 
 class Dispute(_Frozen):
     """A dispute (chargeback) of the order's payment. Money in minor units of ``currency``."""
@@ -206,9 +232,10 @@ class Dispute(_Frozen):
     reason: str | None = None
     evidence_due: Instant | None = None
     withdrawn: int = 0
+    """The part that is withdrawn from the shop's balance at present."""
     closed_at: Instant | None = None
-    loss: tuple[RefundLine, ...] = ()
-    """How a lost amount is spread over the lines. Fixed when the dispute is lost."""
+    losses: tuple[DisputeLoss, ...] = ()
+    """Only the last one may be without ``restored_at``."""
 
 
 class IdempotencyRecord(_Frozen):

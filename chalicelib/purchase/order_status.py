@@ -9,12 +9,12 @@ from typing import Final
 from chalicelib.errors import InvariantBroken
 from chalicelib.instants import Instant
 from chalicelib.purchase.model import Purchase, PurchaseState
-from chalicelib.purchase.refund_totals import refunded_amount
+from chalicelib.purchase.refund_totals import is_disputed, losses_of, refunded_amount
 from chalicelib.telemetry import count
 
 
 class OrderStatus(StrEnum):
-    """The visible status of a purchase: its stored state, refined by payment and refunds."""
+    """The visible status of a purchase: its stored state, refined by payment, refunds and disputes."""
 
     OPEN = "open"
     DECLINED = "declined"
@@ -25,15 +25,24 @@ class OrderStatus(StrEnum):
     PAID = "paid"
     PART_REFUNDED = "part refunded"
     REFUNDED = "refunded"
+    DISPUTED = "disputed"
+    CHARGED_BACK = "charged back"
     CANCELLED = "cancelled"
 
 
 def order_status_of(purchase: Purchase) -> OrderStatus:
-    """Return the status of a purchase. Refunds count once the provider has confirmed them."""
+    """Return the status of a purchase. Refunds count once they are done.
+
+    An open dispute, and then a lost one, says more than refunds.
+    """
     if purchase.state is PurchaseState.OPEN:
         return OrderStatus.DECLINED if purchase.payment and purchase.payment.failure else OrderStatus.OPEN
     if purchase.state is not PurchaseState.PAID:
         return OrderStatus[purchase.state.name]
+    if is_disputed(purchase):
+        return OrderStatus.DISPUTED
+    if losses_of(purchase):
+        return OrderStatus.CHARGED_BACK
     refunded = refunded_amount(purchase)
     if refunded and refunded == purchase.totals.total:
         return OrderStatus.REFUNDED
@@ -59,7 +68,8 @@ def _statuses(*statuses: OrderStatus) -> frozenset[OrderStatus]:
 
 _S = OrderStatus
 _NOT_PLACED = _statuses(_S.OPEN, _S.DECLINED)
-_PAID_FOR = _statuses(_S.PAID, _S.PART_REFUNDED, _S.REFUNDED)
+_UNDISPUTED = _statuses(_S.PAID, _S.PART_REFUNDED, _S.REFUNDED)
+_PAID_FOR = _UNDISPUTED | _statuses(_S.DISPUTED, _S.CHARGED_BACK)
 
 TRANSITIONS: Final = (
     Transition("update", _NOT_PLACED, _NOT_PLACED, "buyer", "nobody else changed it meanwhile"),
@@ -120,15 +130,61 @@ TRANSITIONS: Final = (
         "sale, shipping, fee",
     ),
     Transition(
-        "request refund", _PAID_FOR, _PAID_FOR, "operator, provider", "at most what is left of the captured amount"
+        "request refund",
+        _PAID_FOR,
+        _statuses(),
+        "operator, provider",
+        "at most what is left of the captured amount; an operator's only while no dispute is open",
     ),
     Transition(
         "complete refund",
         _statuses(_S.PAID, _S.PART_REFUNDED),
         _statuses(_S.PART_REFUNDED, _S.REFUNDED),
         "provider",
-        "the provider confirmed the refund",
+        "the provider carried the refund out",
         "refund, shipping_refund",
+    ),
+    Transition(
+        "complete refund of a disputed order",
+        _statuses(_S.DISPUTED, _S.CHARGED_BACK),
+        _statuses(),
+        "provider",
+        "the provider carried the refund out",
+        "refund, shipping_refund",
+    ),
+    Transition(
+        "fail refund",
+        _statuses(_S.PART_REFUNDED, _S.REFUNDED),
+        _statuses(_S.PAID, _S.PART_REFUNDED),
+        "provider",
+        "a refund that was done came back",
+        "refund_failed, shipping_refund_failed",
+    ),
+    Transition(
+        "open dispute",
+        _UNDISPUTED | _statuses(_S.CHARGED_BACK),
+        _statuses(_S.DISPUTED),
+        "provider",
+        "the buyer's bank disputes the payment; an inquiry changes nothing",
+    ),
+    Transition(
+        "end dispute", _statuses(_S.DISPUTED), _UNDISPUTED, "provider", "won, withdrawn, or prevented; nothing is lost"
+    ),
+    Transition(
+        "lose dispute",
+        _UNDISPUTED | _statuses(_S.DISPUTED),
+        _statuses(_S.CHARGED_BACK),
+        "provider",
+        "lost, and the money is withdrawn",
+        "chargeback",
+    ),
+    Transition(
+        "restore loss",
+        _statuses(_S.CHARGED_BACK),
+        _UNDISPUTED | _statuses(_S.DISPUTED),
+        "provider",
+        "the outcome was reversed",
+        "chargeback_reversed",
     ),
 )
 

@@ -12,6 +12,7 @@ from chalicelib import aws
 from chalicelib.errors import BadInput
 from chalicelib.instants import DAY, SECOND, Instant, UnixSeconds
 from chalicelib.purchase.model import Purchase
+from chalicelib.purchase.short_names import LONG, ROOT_LONG, ROOT_SHORT, SHORT
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -19,29 +20,11 @@ if TYPE_CHECKING:
 _SORT_KEY = "PURCHASE"
 PURCHASE_PREFIX: Final = "PURCHASE#"
 LIMIT_RETENTION: Instant = 90 * DAY
-ROOM_AFTER_PLACING: Final = 88_000
-"""Bytes that a buyer's write leaves free: for what a captured payment, refunds and a cancellation add to the item."""
+ROOM_AFTER_PLACING: Final = 84_500
+"""Bytes that a buyer's write leaves free: for what payment, refunds, a cancellation and disputes add to it."""
 _MAX_ITEM_BYTES: Final = 409_600
 
-# Short names inside lines, totals, payment and refunds. No condition uses them. A line takes 170 bytes in place of 270,
-# so that each write of a one-line purchase costs one write unit (1 KB).
-_SHORT: Final = {
-    "action_url": "au", "amount": "am", "attempt": "at", "automatic": "ac", "bucket": "b", "bucket_count": "bc",
-    "budget": "bu", "budget_holds": "bh", "charge_id": "ch", "code": "c", "commission_bps": "cb", "completed_at": "ca",
-    "creator_id": "cr", "deadline": "dl", "discount": "di", "drop_id": "d", "epoch": "e", "expires_at": "u",
-    "failure": "fa", "failure_code": "fc", "fingerprint": "fp", "handler_id": "hi", "held_by": "hb", "hold": "ho",
-    "holds": "h", "image_url": "im", "instrument_id": "ii", "instrument_type": "it", "item_amount": "ia", "key": "k",
-    "limit_per_buyer": "lb", "line_id": "li", "lines": "l", "max_hold_until": "mh", "parts": "ps", "price_until": "pu",
-    "priority": "py", "provider": "pr", "provider_id": "pi", "quantity": "q", "released_at": "rt", "released_by": "rl",
-    "repriced": "rp", "requested_at": "ra", "requested_by": "rb", "restock": "re", "restocked": "rd", "shipping": "s",
-    "shipping_tax": "st", "shipping_tax_rate_bps": "sr", "sku": "sk", "step_up": "up", "subtotal": "su", "tax": "t",
-    "tax_category": "tc", "tax_on_top": "to", "tax_rate_bps": "tr", "title": "ti", "token": "tk", "total": "tt",
-    "unit_price": "p", "velocity_keys": "vk",
-}  # fmt: skip
-_LONG: Final = {short: long for long, short in _SHORT.items()}
-_ROOT_SHORT: Final = {"discount_codes": "codes", "idempotency_records": "keys", "rejected_codes": "refused"}
-_ROOT_LONG: Final = {short: long for long, short in _ROOT_SHORT.items()}
-_SQUEEZED: Final = ("lines", "totals", "payment", "refunds", "idempotency_records", "discounts")
+_SQUEEZED: Final = ("lines", "totals", "payment", "refunds", "idempotency_records", "discounts", "disputes")
 
 
 def purchase_from_item(item: Mapping[str, Any]) -> Purchase:
@@ -49,10 +32,10 @@ def purchase_from_item(item: Mapping[str, Any]) -> Purchase:
     record = aws.from_item(item)
     del record["sk"]
     record["id"] = record.pop("pk").removeprefix(PURCHASE_PREFIX)
-    record = {_ROOT_LONG.get(name, name): value for name, value in record.items()}
+    record = {ROOT_LONG.get(name, name): value for name, value in record.items()}
     for name in _SQUEEZED:
         if name in record:
-            record[name] = _rename_keys(record[name], _LONG)
+            record[name] = _rename_keys(record[name], LONG)
     return Purchase.model_validate(record)
 
 
@@ -60,8 +43,8 @@ def _item(purchase: Purchase) -> aws.Item:
     record = purchase.model_dump(exclude_defaults=True, exclude_none=True, exclude={"id"})
     for name in _SQUEEZED:
         if name in record:
-            record[name] = _rename_keys(record[name], _SHORT)
-    record = {_ROOT_SHORT.get(name, name): value for name, value in record.items()}
+            record[name] = _rename_keys(record[name], SHORT)
+    record = {ROOT_SHORT.get(name, name): value for name, value in record.items()}
     return aws.to_item({"pk": PURCHASE_PREFIX + purchase.id, "sk": _SORT_KEY, **record})
 
 

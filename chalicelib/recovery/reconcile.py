@@ -8,7 +8,7 @@ from enum import StrEnum
 from chalicelib.errors import Conflict, InvariantBroken, Unavailable
 from chalicelib.ids import order_id
 from chalicelib.instants import Instant
-from chalicelib.payments import ActionRequired, Authorised, Captured, ProviderPayment
+from chalicelib.payments import ActionRequired, Authorised, Captured, ProviderPayment, RefundStatus
 from chalicelib.purchase import (
     SETTLE_PERIOD,
     CheckoutContext,
@@ -18,7 +18,7 @@ from chalicelib.purchase import (
     Refund,
     completed_refunds,
 )
-from chalicelib.refunds import record_external_refund
+from chalicelib.refunds import record_provider_refund
 from chalicelib.telemetry import count, logger, report_broken_invariant
 
 _IN_PROGRESS = frozenset({PurchaseState.PLACED, PurchaseState.AWAITING_BUYER, PurchaseState.ON_HOLD})
@@ -137,13 +137,12 @@ def _compare_refunds_at_provider(
     for made in payment.refunds:
         known = by_provider_id.get(made.provider_refund_id) or by_refund_id.get(made.refund_id or "")
         if known is not None:
-            if known.amount != made.amount or known.failure_code is not None:
+            is_failed = made.status is RefundStatus.FAILED
+            if known.amount != made.amount or (known.failure_code is not None) != is_failed:
                 _report_difference(report, Difference.REFUND, made.provider_refund_id, purchase)
             continue
         try:
-            report.refunds_recorded += record_external_refund(
-                context, purchase.id, made.provider_refund_id, made.amount, made.refund_id, now
-            )
+            report.refunds_recorded += record_provider_refund(context, purchase.id, made, now)
         except Conflict:
             _report_difference(report, Difference.REFUND, made.provider_refund_id, purchase)
         except (Unavailable, InvariantBroken) as error:  # the next comparison tries again; the other payments go on

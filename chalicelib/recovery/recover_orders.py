@@ -58,7 +58,8 @@ def _recover_order(
     if _is_overdue(purchase, now):
         enqueue_capture(purchase.id, purchase.attempt)
         report.enqueued += 1
-    if any(refund.is_pending and now - refund.requested_at > SETTLE_PERIOD for refund in purchase.refunds):
+    unfinished = (refund for refund in purchase.refunds if refund.is_pending or refund.is_restock_due)
+    if any(now - (refund.completed_at or refund.requested_at) > SETTLE_PERIOD for refund in unfinished):
         finish_refunds(context, purchase, now)
         report.refunds_finished += 1
 

@@ -1,7 +1,7 @@
-"""Allocate a refund to lines and shipping, from what earlier refunds have left of the order. Pure arithmetic.
+"""Allocate a refund to lines and shipping, from what earlier refunds and losses have left of the order.
 
-Parts are rounded so that they add up, in whatever order units and amounts are refunded. No line refunds more than
-it took, and when nothing remains every column nets to zero.
+Pure arithmetic. Parts are rounded so that they add up, in whatever order units and amounts are refunded. No line
+refunds more than it took, and when nothing remains every column nets to zero, the commission too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,17 @@ from dataclasses import dataclass, replace
 from chalicelib.currencies import step
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.money import proportion, split_in_steps
-from chalicelib.purchase import Line, Purchase, Refund, RefundLine, RefundRequest, accepted_refunds
+from chalicelib.purchase import (
+    Line,
+    Purchase,
+    RefundLine,
+    RefundRequest,
+    accepted_refunds,
+    commission_of,
+    commissions_of_refunds,
+    losses_of,
+    restocked_but_not_refunded,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +48,34 @@ class RefundAllocation:
 
 
 def refundable_remainder(purchase: Purchase) -> RefundAllocation:
-    """Return what accepted refunds have left of an order, including lines of which nothing remains."""
-    refunds = accepted_refunds(purchase)
+    """Return what accepted refunds and losses have left of an order, including lines of which nothing remains."""
+    refunds, losses = accepted_refunds(purchase), losses_of(purchase)
+    commissions = commissions_of_refunds(purchase)
+    taken: dict[str, list[tuple[RefundLine, int]]] = {line.id: [] for line in purchase.lines}
+    for refund in refunds:
+        for part in refund.lines:
+            taken[part.line_id].append((part, commissions[refund.id, part.line_id]))
+    for loss in losses:
+        for part in loss.lines:
+            taken[part.line_id].append((part, part.commission or 0))
     totals = purchase.totals
     return RefundAllocation(
-        tuple(_remainder_of_line(line, refunds) for line in purchase.lines),
-        totals.shipping - sum(refund.shipping for refund in refunds),
-        totals.shipping_tax - sum(refund.shipping_tax for refund in refunds),
+        tuple(_remainder_of_line(line, commission_of(purchase, line), taken[line.id]) for line in purchase.lines),
+        totals.shipping - sum(one.shipping for one in refunds) - sum(one.shipping for one in losses),
+        totals.shipping_tax - sum(one.shipping_tax for one in refunds) - sum(one.shipping_tax for one in losses),
         totals.tax_on_top != 0,
         step(purchase.currency),
     )
 
 
-def _remainder_of_line(line: Line, refunds: tuple[Refund, ...]) -> RefundLine:
-    parts = [part for refund in refunds for part in refund.lines if part.line_id == line.id]
+def _remainder_of_line(line: Line, commission: int, taken: list[tuple[RefundLine, int]]) -> RefundLine:
     return RefundLine(
         line_id=line.id,
-        quantity=line.quantity - sum(part.quantity for part in parts),
-        item_amount=line.price - sum(part.item_amount for part in parts),
-        discount=line.discount - sum(part.discount for part in parts),
-        tax=line.tax - sum(part.tax for part in parts),
+        quantity=line.quantity - sum(part.quantity for part, _ in taken),
+        item_amount=line.price - sum(part.item_amount for part, _ in taken),
+        discount=line.discount - sum(part.discount for part, _ in taken),
+        tax=line.tax - sum(part.tax for part, _ in taken),
+        commission=commission - sum(of_part for _, of_part in taken),
     )
 
 
@@ -70,7 +88,7 @@ def allocate_refund(purchase: Purchase, request: RefundRequest) -> RefundAllocat
     """
     remainder = refundable_remainder(purchase)
     if request.full:
-        with_remainder = tuple(part for part in remainder.lines if part != RefundLine(line_id=part.line_id))
+        with_remainder = tuple(part for part in remainder.lines if _has_remainder(part))
         allocation = replace(remainder, lines=with_remainder)
         is_empty = not allocation.lines and not allocation.shipping
     elif request.amount is not None:
@@ -89,7 +107,22 @@ def allocate_refund(purchase: Purchase, request: RefundRequest) -> RefundAllocat
         is_empty = not allocation.lines and not allocation.shipping
     if is_empty:
         raise Conflict("Nothing remains of this order to refund.", code="nothing_left")
-    return allocation
+    return _with_units_in_stock(purchase, allocation) if request.restock else allocation
+
+
+def _has_remainder(part: RefundLine) -> bool:
+    return part != RefundLine(line_id=part.line_id, commission=part.commission)
+
+
+def _with_units_in_stock(purchase: Purchase, allocation: RefundAllocation) -> RefundAllocation:
+    """Return the allocation with the units that are back in stock already, by refunds that failed since."""
+    lines = tuple(
+        part.model_copy(
+            update={"already_restocked": min(part.quantity, restocked_but_not_refunded(purchase, part.line_id))}
+        )
+        for part in allocation.lines
+    )
+    return replace(allocation, lines=lines)
 
 
 def _allocate_units(remainder: RefundAllocation, requested: tuple[tuple[str, int], ...]) -> tuple[RefundLine, ...]:
@@ -108,6 +141,7 @@ def _allocate_units(remainder: RefundAllocation, requested: tuple[tuple[str, int
             item_amount=proportion(line.item_amount, quantity, line.quantity, remainder.step),
             discount=proportion(line.discount, quantity, line.quantity, 1),
             tax=proportion(line.tax, quantity, line.quantity, remainder.tax_step),
+            commission=proportion(line.commission or 0, quantity, line.quantity, 1),
         )
         parts.append(part)
     return tuple(parts)
@@ -125,8 +159,11 @@ def allocate_amount(remainder: RefundAllocation, amount: int) -> RefundAllocatio
             tax = proportion(line.tax, given, value, remainder.tax_step)
             item_amount = given - tax if on_top else given
             discount = proportion(line.discount, given, value, 1)
+            commission = proportion(line.commission or 0, given, value, 1)
             parts.append(
-                RefundLine(line_id=line.line_id, quantity=0, item_amount=item_amount, discount=discount, tax=tax)
+                RefundLine(
+                    line_id=line.line_id, item_amount=item_amount, discount=discount, tax=tax, commission=commission
+                )
             )
     given = shares[-1]
     tax = proportion(remainder.shipping_tax, given, value_of_shipping, remainder.tax_step) if given else 0

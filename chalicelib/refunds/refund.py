@@ -18,29 +18,37 @@ from chalicelib.purchase import (
     RefundRequest,
     Written,
     check_fingerprint,
+    is_disputed,
     next_version,
     read_order,
 )
 from chalicelib.refunds.allocation import RefundAllocation, allocate_refund
-from chalicelib.refunds.pending_refunds import MAX_TRIES, finish_refunds
+from chalicelib.refunds.finish_refund import finish_refund
+from chalicelib.refunds.restock import MAX_TRIES
 
 MAX_REFUNDS: Final = 100
-MAX_REFUND_LINES: Final = 700
+MAX_REFUND_LINES: Final = 400
 """Refunds of an order, and their lines, have to fit into its item. Cancelling an order is always possible."""
+
+_DISPUTED_CODES: Final = frozenset({"charge_disputed", "refund_disputed_payment"})
+"""Stripe's codes for a refund of a payment that its buyer disputes (https://docs.stripe.com/error-codes)."""
 
 
 def refund_order(
     context: CheckoutContext, purchase_id: str, request: RefundRequest, now: Instant
 ) -> tuple[Purchase, Refund]:
-    """Refund units, shipping or an amount: record the refund, refund the money, restock the units, complete it.
+    """Refund units, shipping or an amount: record the refund, ask the provider, and restock the units once it is done.
 
-    A crash leaves a recorded refund. A repeat of the request, the next refund, or the recovery of orders finishes it.
-    Costs two writes, one provider call, and with ``restock`` one write for each hold that loses units.
+    A crash leaves a recorded refund. A repeat of the request, an event, or the recovery of orders finishes it; so they
+    finish one that the provider has accepted and not carried out yet. Costs two writes and one provider call; with
+    ``restock`` one write for each hold that loses units, and one of the purchase.
 
     Raises:
         BadInput: the request names a line twice, or asks for more than remains.
-        Conflict: nothing remains, the order is not paid, or the key was used with another body.
+        Conflict: nothing remains, the order is not paid or is disputed, the provider refuses the refund, or the key was
+            used with another body.
         NotFound: no order has this id.
+        Unavailable: the provider did not answer.
     """
     purchase = _read_paid_order(context, purchase_id)
     if len(dict(request.lines)) != len(request.lines):
@@ -53,7 +61,10 @@ def refund_order(
 def cancel_paid_order(
     context: CheckoutContext, purchase_id: str, key: str, fingerprint: str, actor: str, now: Instant
 ) -> tuple[Purchase, Refund]:
-    """Refund all that remains of a paid order, shipping included, and put its units back into stock."""
+    """Refund all that remains of a paid order, shipping included, and put its units back into stock.
+
+    The order counts as cancelled once the refund is done.
+    """
     purchase = _read_paid_order(context, purchase_id)
     request = RefundRequest(key=key, fingerprint=fingerprint, lines=(), restock=True, actor=actor, full=True)
     return _execute_refund(context, purchase, request, now)
@@ -70,22 +81,36 @@ def _execute_refund(
     context: CheckoutContext, purchase: Purchase, request: RefundRequest, now: Instant
 ) -> tuple[Purchase, Refund]:
     recorded = _record_refund(context, purchase, request, now)
-    finished = finish_refunds(context, recorded, now)
-    refund = next(refund for refund in finished.refunds if refund.key == short_digest(request.key))
+    refund_id = _refund_of(recorded, request).id
+    finished = finish_refund(context, recorded, refund_id, now)
+    refund = _refund_of(finished, request)
+    if refund.failure_code in _DISPUTED_CODES:
+        raise _order_disputed()
     if refund.failure_code is not None:
         detail = "The provider has less left of this payment than the refund asks for. Nothing was refunded."
+        if refund.provider_id is not None:
+            detail = f"The refund failed at the provider ({refund.failure_code}). The buyer has no money of it."
         raise Conflict(detail, code="refund_refused")
     return finished, refund
 
 
+def _refund_of(purchase: Purchase, request: RefundRequest) -> Refund:
+    return next(refund for refund in purchase.refunds if refund.key == short_digest(request.key))
+
+
+def _order_disputed() -> Conflict:
+    detail = "The buyer disputes this payment at the bank. Answer the dispute at the provider. Nothing was refunded."
+    return Conflict(detail, code="order_disputed")
+
+
 def _record_refund(context: CheckoutContext, purchase: Purchase, request: RefundRequest, now: Instant) -> Purchase:
-    """Store the refund as pending, once for each key. Return the order that has it."""
+    """Store the refund as requested, once for each key. Return the order that has it."""
     for _ in range(MAX_TRIES):
         existing = next((refund for refund in purchase.refunds if refund.key == short_digest(request.key)), None)
         if existing is not None:
             check_fingerprint(existing.fingerprint, request.fingerprint)
             return purchase
-        recorded = _version_with_pending_refund(purchase, request, now)
+        recorded = _version_with_requested_refund(purchase, request, now)
         answer = context.purchases.replace(recorded)
         if isinstance(answer, Written):
             return recorded
@@ -93,13 +118,14 @@ def _record_refund(context: CheckoutContext, purchase: Purchase, request: Refund
     raise WriteConflict("Other requests are changing this order. Try again.")
 
 
-def _version_with_pending_refund(purchase: Purchase, request: RefundRequest, now: Instant) -> Purchase:
+def _version_with_requested_refund(purchase: Purchase, request: RefundRequest, now: Instant) -> Purchase:
+    if is_disputed(purchase):
+        raise _order_disputed()
     parts_before = sum(len(refund.lines) for refund in purchase.refunds)
     max_new_parts = len(request.lines) if request.amount is None else len(purchase.lines)
     if not request.full and (len(purchase.refunds) >= MAX_REFUNDS or parts_before + max_new_parts > MAX_REFUND_LINES):
         raise Conflict("The order has too many refunds. Cancel it to refund the rest.", code="too_many_refunds")
-    recorded = with_refund(purchase, request, allocate_refund(purchase, request), now)
-    return recorded.model_copy(update={"cancelled_at": purchase.cancelled_at or now}) if request.full else recorded
+    return with_refund(purchase, request, allocate_refund(purchase, request), now, cancels=request.full)
 
 
 def with_refund(

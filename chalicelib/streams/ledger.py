@@ -57,31 +57,39 @@ def _read_changes(
     purchase = purchases.read(message["purchase_id"])
     if purchase is None or purchase.version < message["version"]:
         raise LookupError(f"no version {message['version']} of purchase {log_reference(message['purchase_id'])}")
-    refunds = {refund.id: refund for refund in purchase.refunds if refund.id in message["refunds"]}
-    if len(refunds) != len(message["refunds"]):
-        raise LookupError(f"purchase {log_reference(purchase.id)} lacks a refund of {message['refunds']}")
+    named = {*message["refunds"], *message.get("failed_refunds", ())}
+    if not named <= {refund.id for refund in purchase.refunds}:
+        raise LookupError(f"purchase {log_reference(purchase.id)} lacks a refund of {sorted(named)}")
     entries = list(_changed_entries(purchase, message, time_zone))
-    return entries, list(_order_events(purchase, message, entries))
+    return entries, list(_order_events(purchase, message))
 
 
 def _changed_entries(purchase: Purchase, message: dict[str, Any], time_zone: str) -> Iterator[LedgerEntry]:
-    refund_types = {EntryType.REFUND, EntryType.SHIPPING_REFUND}
     for entry in entries_of(purchase, time_zone):
-        if entry.entry_type in refund_types:
-            if entry.refund_id in message["refunds"]:
-                yield entry
-        elif message["paid"]:
+        match entry.entry_type:
+            case EntryType.REFUND | EntryType.SHIPPING_REFUND:
+                is_changed = entry.refund_id in message["refunds"]
+            case EntryType.REFUND_FAILED | EntryType.SHIPPING_REFUND_FAILED:
+                is_changed = entry.refund_id in message.get("failed_refunds", ())
+            case EntryType.CHARGEBACK | EntryType.CHARGEBACK_REVERSED:
+                is_changed = entry.dispute_id in message.get("disputes", ())
+            case _:
+                is_changed = message["paid"]
+        if is_changed:
             yield entry
 
 
-def _order_events(purchase: Purchase, message: dict[str, Any], entries: list[LedgerEntry]) -> Iterator[dict[str, Any]]:
+def _order_events(purchase: Purchase, message: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if message["paid"] and purchase.paid_at is not None:
         yield _cloud_event(purchase, "paid", "paid", purchase.paid_at, _paid_data(purchase))
     for refund in purchase.refunds:
         if refund.id in message["refunds"] and refund.completed_at is not None:
             parts = [{"line_id": part.line_id, "quantity": part.quantity} for part in refund.lines]
-            data = {"refund_id": refund.id, "amount": refund.amount, "restocked": refund.restocked, "lines": parts}
+            data = {"refund_id": refund.id, "amount": refund.amount, "restocked": refund.restock, "lines": parts}
             yield _cloud_event(purchase, "refunded", refund.id, refund.completed_at, data)
+        if refund.id in message.get("failed_refunds", ()) and refund.failed_at is not None:
+            failure = {"refund_id": refund.id, "amount": refund.amount, "reason": refund.failure_code}
+            yield _cloud_event(purchase, "refund_failed", f"{refund.id}-failed", refund.failed_at, failure)
     if message["cancelled"] and purchase.cancelled_at is not None:
         yield _cloud_event(purchase, "cancelled", "cancelled", purchase.cancelled_at, {})
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from chalicelib.instants import Instant
 from chalicelib.payments import MOVEMENT_PREFIX, movement_from_item
-from chalicelib.purchase import Purchase, PurchaseState, completed_refunds, purchase_from_item
+from chalicelib.purchase import Purchase, PurchaseState, posted_refunds, purchase_from_item
 from chalicelib.streams.messaging import Queue
 from chalicelib.telemetry import logger
 
@@ -23,7 +24,8 @@ def relay_purchases(event: Mapping[str, Any], capture_queue: Queue, ledger_queue
 
     - Capture queue, ``{purchase_id, attempt}``: a purchase was placed, or placed again.
     - Capture queue, ``{provider, event_id}``: an event of the payment provider was stored.
-    - Ledger queue, ``{purchase_id, version, paid, refunds, cancelled}``: the ledger changes of this version.
+    - Ledger queue, ``{purchase_id, version, paid, refunds, failed_refunds, disputes, cancelled}``: the ledger changes
+      of this version.
     - Ledger queue, ``{movement}``: a movement of the provider's balance was stored. It never changes, so that the
       message has all of it.
     """
@@ -74,18 +76,29 @@ def ledger_changes(before: Purchase | None, after: Purchase) -> dict[str, Any] |
         return None
     paid = before is None or before.paid_at is None
     cancelled = after.cancelled_at is not None and (before is None or before.cancelled_at is None)
-    completed_before = _completed_refund_ids(before) if before is not None else set[str]()
-    refunds = [refund.id for refund in completed_refunds(after) if refund.id not in completed_before]
-    if not (paid or cancelled or refunds):
+    refunds = _ids_of_refunds(after, "completed_at") - _ids_of_refunds(before, "completed_at")
+    failed_refunds = _ids_of_refunds(after, "failed_at") - _ids_of_refunds(before, "failed_at")
+    disputes = {dispute_id for dispute_id, _, _ in _losses_of(after) - _losses_of(before)}
+    if not (paid or cancelled or refunds or failed_refunds or disputes):
         return None
     return {
         "purchase_id": after.id,
         "version": after.version,
         "paid": paid,
-        "refunds": refunds,
+        "refunds": sorted(refunds),
+        "failed_refunds": sorted(failed_refunds),
+        "disputes": sorted(disputes),
         "cancelled": cancelled,
     }
 
 
-def _completed_refund_ids(purchase: Purchase) -> set[str]:
-    return {refund.id for refund in completed_refunds(purchase)}
+def _ids_of_refunds(purchase: Purchase | None, instant: str) -> set[str]:
+    """Return the ids of posted refunds that have this instant."""
+    refunds = posted_refunds(purchase) if purchase is not None else ()
+    return {refund.id for refund in refunds if getattr(refund, instant) is not None}
+
+
+def _losses_of(purchase: Purchase | None) -> set[tuple[str, Instant, Instant | None]]:
+    """Return dispute, loss and restoration of each loss."""
+    disputes = purchase.disputes if purchase is not None else ()
+    return {(dispute.id, loss.lost_at, loss.restored_at) for dispute in disputes for loss in dispute.losses}

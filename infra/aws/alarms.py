@@ -14,7 +14,7 @@ SERVICE = "livedrop"
 _ALARMED_METRICS = {
     "captured_amount_differs": "Another amount than the order's total was captured",
     "captures_without_order": "A payment was captured that no order has",
-    "disputes": "A buyer disputes a payment",
+    "disputes": "A buyer disputes a payment, or a dispute was lost",
     "illegal_transitions": "The code tried a transition that the table of order statuses does not have",
     "invariants_broken": "Stored data contradict a rule that no race can break",
     "orders_overdue": "An order is past its deadline, and the provider does not say whether it is paid",
@@ -28,7 +28,7 @@ _ALARMED_METRICS = {
     "step_ups": "Card testing: a drop asks its buyers to authenticate",
     "refunds_failed": "A refund failed at the provider",
     "refunds_refused": "The provider refused a refund: it exceeds the rest of the payment",
-    "unmatched_refunds": "A refund was made at the provider that exceeds the rest of its order",
+    "unmatched_refunds": "A refund or dispute at the provider has no paid order, or exceeds the rest of its order",
     "cues_refused": "A cue was refused: `livedrop refused-cues` lists it with its reason",
     "export_differences": "An export differs from the orders",
 }

@@ -53,12 +53,14 @@ _PURCHASE: Final = Purchase(
     placed_at=_PLACED,
     paid_at=_PLACED + 900,
     payment=Payment(handler_id="sandbox", instrument_id="card_1", fee=62),
-    refunds=(_REFUND,),
     cancelled_at=_PLACED + DAY + HOUR,
+)
+_REFUND_FAILED: Final = _REFUND.model_copy(
+    update={"failure_code": "expired_or_canceled_card", "failed_at": _PLACED + 4 * DAY}
 )
 _MESSAGE: Final = (
     f'{{"purchase_id": "{_PURCHASE.id}", "version": {_PURCHASE.version}, "paid": true, "refunds": ["rf_1"], '
-    '"cancelled": true}'
+    '"failed_refunds": ["rf_1"], "disputes": [], "cancelled": true}'
 )
 
 
@@ -67,7 +69,7 @@ class _Orders:
     """A store with the one order."""
 
     def read(self, purchase_id: str) -> Purchase:
-        return _PURCHASE
+        return _PURCHASE.model_copy(update={"refunds": (_REFUND_FAILED,)})
 
 
 @dataclass
@@ -90,7 +92,7 @@ class _Bus:
 
 @cache
 def order_events() -> list[dict[str, Any]]:
-    """The events of one order: paid, refunded in part, cancelled."""
+    """The events of one order: paid, refunded in part, a refund that failed later, cancelled."""
     bus: Any = _Bus()
     orders: Any = _Orders()
     ledger: Any = _Ledger()

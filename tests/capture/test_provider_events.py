@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -9,13 +10,16 @@ import pytest
 
 from chalicelib.capture import EventOutcome, EventPostponed, process_attempt, process_event, store_event
 from chalicelib.capture.attempt import Paid, Superseded
-from chalicelib.capture.provider_events import IN_PROGRESS_RETRY_SECONDS, EventHandled
+from chalicelib.capture.provider_events import IN_PROGRESS_RETRY_SECONDS
+from chalicelib.capture.refund_events import EventHandled
 from chalicelib.capture.three_d_secure import CHALLENGE_SECONDS
 from chalicelib.errors import BadInput
 from chalicelib.instants import DAY, MINUTE, SECOND
-from chalicelib.payments import Declined, EventKind, ProviderEvent, parse_stripe_event
-from chalicelib.purchase import Purchase, PurchaseState
+from chalicelib.payments import Declined, EventKind, ProviderEvent, ProviderRefund, parse_stripe_event
+from chalicelib.purchase import Purchase, PurchaseState, RefundRequest
 from chalicelib.refunds import refund_order
+from chalicelib.refunds.allocation import allocate_refund
+from chalicelib.refunds.refund import with_refund
 from tests.builders.purchases import NOW, a_refund_request
 from tests.builders.shop import ShopFixture
 
@@ -33,17 +37,18 @@ def a_payment_event(purchase: Purchase, provider_type: str = "authorised", **cha
     return ProviderEvent(f"evt_{provider_type}", "sandbox", EventKind.PAYMENT, provider_type, **{**standard, **changes})
 
 
-def an_external_refund(paid: Purchase, amount: int, name: str = "re_1", refund_id: str | None = None) -> ProviderEvent:
+def an_external_refund(shop: ShopFixture, paid: Purchase, amount: int, name: str = "console") -> ProviderEvent:
+    """Refund in the provider's console, and return the event of it."""
+    payment_id = f"sbx_{paid.id}#1"
+    made = shop.gateway.refund(payment_id, refund_id=name, amount=amount, now=NOW)
+    assert isinstance(made, ProviderRefund)
     return ProviderEvent(
         f"evt_{name}",
         "sandbox",
         EventKind.REFUND,
         "refund.created",
-        payment_id=f"sbx_{paid.id}#1",
-        amount=amount,
-        currency="GBP",
-        provider_refund_id=name,
-        refund_id=refund_id,
+        payment_id=payment_id,
+        provider_refund_id=made.provider_refund_id,
     )
 
 
@@ -55,7 +60,7 @@ def receive(shop: ShopFixture, event: ProviderEvent, now: int = NOW) -> EventOut
 @pytest.fixture
 def counted_metrics(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
-    for room in ("capture.provider_events", "refunds.external", "refunds.pending_refunds", "capture.fail_attempt"):
+    for room in ("capture.provider_events", "capture.refund_events", "refunds.provider_refund", "capture.fail_attempt"):
         monkeypatch.setattr(f"chalicelib.{room}.count", names.append)
     return names
 
@@ -119,7 +124,7 @@ def test_an_event_of_no_order_changes_nothing_and_raises_an_alarm(
     for changes in ({"purchase_id": "x" * 22}, {"purchase_id": None}, {"attempt": None}):
         receive(shop, a_payment_event(purchase, f"of {changes}", **changes))
     receive(shop, ProviderEvent("evt_x", "sandbox", EventKind.REFUND, "refund.created"))
-    assert counted_metrics == ["unmatched_payment_events"] * 4
+    assert counted_metrics == [*["unmatched_payment_events"] * 3, "payment_events_ignored"]
     assert shop.read(purchase.id) == purchase
     assert process_event(shop.context, "sandbox", "unknown", NOW) == EventHandled()
 
@@ -151,25 +156,37 @@ def test_events_in_any_order_lead_to_the_same_state(shop: ShopFixture) -> None:
 def test_a_refund_of_the_providers_console_is_recorded_once(shop: ShopFixture, counted_metrics: list[str]) -> None:
     shop.put_drop("mug", stock=3)
     paid = shop.pay(("mug", 2))
+    event = an_external_refund(shop, paid, 700)
     for name in ("evt_a", "evt_b"):
-        event = an_external_refund(paid, 700)
-        receive(shop, ProviderEvent(**{**{n: getattr(event, n) for n in ProviderEvent.__slots__}, "id": name}))
+        receive(shop, replace(event, id=name))
     after = shop.read(paid.id)
     (refund,) = after.refunds
-    assert (refund.amount, refund.provider_id, refund.requested_by, refund.restock) == (700, "re_1", "provider", False)
+    assert (refund.amount, refund.provider_id) == (700, event.provider_refund_id)
+    assert (refund.requested_by, refund.restock, refund.completed_at) == ("provider", False, NOW)
     assert all(part.quantity == 0 for part in refund.lines)
     assert counted_metrics == ["external_refunds"]
-    receive(shop, an_external_refund(paid, paid.totals.total, "re_2"))
-    assert shop.read(paid.id) == after
-    assert counted_metrics == ["external_refunds", "unmatched_refunds"]
+
+
+def test_a_refund_beyond_the_rest_of_its_order_raises_an_alarm(shop: ShopFixture, counted_metrics: list[str]) -> None:
+    """The order has a refund that the provider does not have, so that less is left of it than at the provider."""
+    shop.put_drop("mug", stock=3)
+    paid = shop.pay(("mug", 2))
+    request = RefundRequest("key", "", (), False, "ann", amount=700)
+    recorded = with_refund(paid, request, allocate_refund(paid, request), NOW, completed_at=NOW, provider_id="gone")
+    shop.context.purchases.replace(recorded)
+    receive(shop, an_external_refund(shop, paid, paid.totals.total))
+    assert shop.read(paid.id) == recorded
+    assert counted_metrics == ["unmatched_refunds"]
 
 
 def test_an_event_of_our_own_refund_records_nothing(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     paid = shop.pay(("mug", 2))
     after, refund = refund_order(shop.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
-    receive(shop, an_external_refund(paid, refund.amount, refund.provider_id or ""))
-    receive(shop, an_external_refund(paid, refund.amount, "re_other", f"{paid.id}-{refund.id}"))
+    event = ProviderEvent("evt_1", "sandbox", EventKind.REFUND, "refund.created", f"sbx_{paid.id}#1")
+    receive(shop, replace(event, provider_refund_id=refund.provider_id))
+    receive(shop, replace(event, id="evt_2"))
+    receive(shop, replace(event, id="evt_3", provider_refund_id="re_other"))
     assert shop.read(paid.id) == after
 
 
@@ -187,9 +204,9 @@ def test_an_event_of_stripe_is_parsed(shop: ShopFixture) -> None:
     assert parse_stripe_event(body, "another-shop").kind is EventKind.OTHER
     refund = {"id": "re_1", "payment_intent": "pi_1", "amount": 5, "currency": "gbp", "status": "succeeded"}
     read = parse_stripe_event({"id": "evt_2", "type": "refund.created", "data": {"object": refund}}, "livedrop")
-    assert (read.kind, read.payment_id, read.provider_refund_id, read.amount) == (EventKind.REFUND, "pi_1", "re_1", 5)
+    assert (read.kind, read.payment_id, read.provider_refund_id) == (EventKind.REFUND, "pi_1", "re_1")
     failed = {"id": "evt_3", "type": "refund.updated", "data": {"object": refund | {"status": "failed"}}}
-    assert parse_stripe_event(failed, "livedrop").kind is EventKind.REFUND_FAILED
+    assert parse_stripe_event(failed, "livedrop").kind is EventKind.REFUND
     assert parse_stripe_event({"id": "evt_4", "type": "customer.created"}, "livedrop").kind is EventKind.OTHER
 
 

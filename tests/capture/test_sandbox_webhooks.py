@@ -10,7 +10,7 @@ import pytest
 from chalicelib import aws
 from chalicelib.capture import EventPostponed, process_attempt, process_event
 from chalicelib.capture.attempt import Superseded
-from chalicelib.capture.provider_events import EventHandled
+from chalicelib.capture.refund_events import EventHandled
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import SandboxGateway
 from chalicelib.payments.sandbox.webhooks import LATE_DELAY, REORDERED_DELAY, WEBHOOK_TOKENS

@@ -42,16 +42,27 @@ def _entry_violations(purchase: Purchase, rows: list[Record]) -> Iterator[str]:
         amounts[row["entry_type"]] += row["amount"]
         units[row["entry_type"]] += row["quantity"]
     bought = sum(line.quantity for line in purchase.lines)
-    refunded_units = sum(part.quantity for refund in purchase.refunds for part in refund.lines)
-    if (units["sale"], units["refund"]) != (bought, -refunded_units):
+    refunded_units = sum(
+        part.quantity for refund in purchase.refunds if refund.failure_code is None for part in refund.lines
+    )
+    if (units["sale"], units["refund"] + units["refund_failed"]) != (bought, -refunded_units):
         yield f"{purchase.id}: the ledger has {dict(units)}, the order {bought} bought and {refunded_units} refunded"
     if amounts["sale"] + amounts["shipping"] != purchase.totals.total:
         yield f"{purchase.id}: the ledger says {dict(amounts)}, the order {purchase.totals.total}"
-    if amounts["refund"] + amounts["shipping_refund"] != -refunded_amount(purchase):
+    refund_types = ("refund", "shipping_refund", "refund_failed", "shipping_refund_failed")
+    if sum(amounts[name] for name in refund_types) != -refunded_amount(purchase):
         yield f"{purchase.id}: the ledger says {dict(amounts)}, refunds were {refunded_amount(purchase)}"
+    if amounts["chargeback"] + amounts["chargeback_reversed"] != -lost_amount(purchase):
+        yield f"{purchase.id}: the ledger says {dict(amounts)}, losses were {lost_amount(purchase)}"
     fees = sum(row["fee"] for row in rows)
     if purchase.payment is None or fees != purchase.payment.fee:
         yield f"{purchase.id}: fees of {fees} in the ledger"
+
+
+def lost_amount(purchase: Purchase) -> int:
+    """Add up what disputes took for good."""
+    losses = (loss for dispute in purchase.disputes for loss in dispute.losses)
+    return sum(loss.amount for loss in losses if loss.restored_at is None)
 
 
 def export_violations(objects: dict[str, bytes]) -> Iterator[str]:
@@ -83,7 +94,7 @@ def closed_day_violations(state: Snapshot) -> Iterator[str]:
         yield f"closed files have {sorted(row['id'] for row in rows)}, the ledger {sorted(state.ledger_rows())}"
     amount = sum(int(row["amount"]) for row in rows)
     paid = [purchase for purchase in state.purchases.values() if purchase.state is PurchaseState.PAID]
-    money = sum(purchase.totals.total - refunded_amount(purchase) for purchase in paid)
+    money = sum(purchase.totals.total - refunded_amount(purchase) - lost_amount(purchase) for purchase in paid)
     if amount != money:
         yield f"closed files add up to {amount}, orders to {money}"
 

@@ -40,15 +40,26 @@ def purchase_violations(state: Snapshot) -> Iterator[str]:
 def _refund_violations(purchase: Purchase, about: str) -> Iterator[str]:
     refunded_by_line = Counter({line.id: -line.quantity for line in purchase.lines})
     for refund in purchase.refunds:
-        if refund.completed_at is None or refund.restocked != refund.restock:
-            yield f"{about}: {refund.id} is not complete"
-        refunded_by_line.update({part.line_id: part.quantity for part in refund.lines})
+        was_done, has_failed = refund.completed_at is not None, refund.failure_code is not None
+        if not (was_done or has_failed):
+            yield f"{about}: {refund.id} has not ended"
+        if refund.restocked != (refund.restock and was_done):
+            yield f"{about}: {refund.id} is done, and its units are not where they belong"
+        if refund.cancels and was_done and not has_failed and purchase.cancelled_at is None:
+            yield f"{about}: {refund.id} is done, and the order is not cancelled"
+        if not has_failed:
+            refunded_by_line.update({part.line_id: part.quantity for part in refund.lines})
+    is_cancelled = purchase.cancelled_at is not None and purchase.state is PurchaseState.PAID
+    if is_cancelled and not any(refund.cancels and refund.completed_at is not None for refund in purchase.refunds):
+        yield f"{about} is cancelled by no refund"
     if max(refunded_by_line.values(), default=0) > 0 or refunded_amount(purchase) > purchase.totals.total:
         yield f"{about}: more was refunded than bought"
 
 
 def refunded_amount(purchase: Purchase) -> int:
-    return sum(refund.amount for refund in purchase.refunds if refund.completed_at is not None)
+    """Add up what buyers have of their refunds: those that were done and did not come back."""
+    done = (refund for refund in purchase.refunds if refund.completed_at is not None and refund.failure_code is None)
+    return sum(refund.amount for refund in done)
 
 
 def stock_before_money_violations(state: Snapshot) -> Iterator[str]:

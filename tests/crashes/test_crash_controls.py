@@ -15,10 +15,11 @@ from chalicelib.checkout import complete, discount_budgets
 from chalicelib.discounts import AppliedDiscount
 from chalicelib.finance import Exporter
 from chalicelib.finance.export import MANIFEST_FILE
+from chalicelib.payments import ProviderRefund, RefundFailed
 from chalicelib.purchase import Purchase, Refund
 from chalicelib.purchase.context import CheckoutContext
 from chalicelib.purchase.holds import holds_of, order_ref_of
-from chalicelib.refunds import pending_refunds
+from chalicelib.refunds import finish_refund
 from chalicelib.stock import expressions
 from tests.crashes.crash_runner import CrashEnumeration
 from tests.crashes.test_crashes import in_memory_worlds_of, sequential_reads_without_logs
@@ -60,14 +61,15 @@ def refunds_without_ids(patch: pytest.MonkeyPatch) -> None:
     """Give each refund call to the provider a new id."""
     numbers = count()
 
-    def refund_with_new_id(context: CheckoutContext, purchase: Purchase, one: Refund, now: int) -> str | None:
+    def refund_with_new_id(
+        context: CheckoutContext, purchase: Purchase, one: Refund, now: int
+    ) -> ProviderRefund | RefundFailed:
         assert purchase.payment is not None
         assert purchase.payment.provider_id is not None
         refund_id = f"{purchase.id}-{next(numbers)}"
-        context.gateway.refund(purchase.payment.provider_id, refund_id=refund_id, amount=one.amount, now=now)
-        return None
+        return context.gateway.refund(purchase.payment.provider_id, refund_id=refund_id, amount=one.amount, now=now)
 
-    patch.setattr(pending_refunds, "_refund_payment", refund_with_new_id)
+    patch.setattr(finish_refund, "_ask_provider", refund_with_new_id)
 
 
 def budgets_released_last(patch: pytest.MonkeyPatch) -> None:

@@ -36,8 +36,8 @@ def closed_entry_ids(finance: FinanceFixture, day: date) -> list[str]:
     return [row["id"] for row in csv.DictReader(io.StringIO(body.decode(), newline=""))]
 
 
-P1 = ["P1-001", "P1-002", "P1-003"]
-P2 = ["P2-001", "P2-002", "P2-003"]
+P1 = ["P1.fee", "P1.sale.li_1", "P1.shipping"]
+P2 = ["P2.fee", "P2.sale.li_1", "P2.shipping"]
 
 
 def test_closed_day_has_its_files_at_its_prefix(finance: FinanceFixture) -> None:
@@ -101,7 +101,7 @@ def test_refund_is_in_the_ledger_of_its_own_day(finance: FinanceFixture) -> None
     finance.closer.close_day(FRIDAY, ON_SATURDAY)
     store_and_post(finance, with_refund(a_paid_order(), ("li_1", 1), done_at=ON_SATURDAY))
     saturday = finance.closer.close_day(SATURDAY, ON_SUNDAY)
-    assert closed_entry_ids(finance, SATURDAY) == ["P1-004"]
+    assert closed_entry_ids(finance, SATURDAY) == ["P1.refund.rf_1.li_1"]
     assert (saturday["differences"], saturday["late_posted"]["count"]) == ([], 0)
 
 

@@ -51,12 +51,15 @@ def test_export_has_every_order_line_and_entry_of_its_day(finance: FinanceFixtur
         ("ord_P2", "2945", "0"),
     ]
     assert [(row["id"], row["entry_type"], row["quantity"], row["gross"]) for row in lines] == [
-        ("P1-001", "sale", "2", "2550"),
-        ("P1-002", "sale", "1", "1275"),
-        ("P1-005", "refund", "-1", "-1275"),
-        ("P2-001", "sale", "2", "2550"),
+        ("P1.refund.rf_1.li_1", "refund", "-1", "-1275"),
+        ("P1.sale.li_1", "sale", "2", "2550"),
+        ("P1.sale.li_2", "sale", "1", "1275"),
+        ("P2.sale.li_1", "sale", "2", "2550"),
     ]
-    assert [row["id"] for row in ledger] == [f"P1-00{n}" for n in range(1, 6)] + [f"P2-00{n}" for n in range(1, 4)]
+    assert [row["id"] for row in ledger] == [
+        *("P1.fee", "P1.refund.rf_1.li_1", "P1.sale.li_1", "P1.sale.li_2", "P1.shipping"),
+        *("P2.fee", "P2.sale.li_1", "P2.shipping"),
+    ]
     assert manifest["units"] == {"sold": 5, "refunded": 1}
     assert manifest["totals"]["GBP"]["sale"]["gross"] == 6_375
     assert manifest["totals"]["GBP"]["refund"]["amount"] == -1_275
@@ -95,7 +98,7 @@ def test_missing_entries_are_posted_before_the_export_and_counted(finance: Finan
     manifest = finance.exporter.export_interim(ALL, "run1", NOW)
     assert (manifest["late_recorded"], manifest["counts"]) == (3, {"orders": 1, "entries": 3})
     ledger = finance.ledger.read(finance.ledger.list_keys(DAY)).entries
-    assert tuple(ledger.values()) == entries_of(a_paid_order(), TIME_ZONE)
+    assert ledger == {entry.id: entry for entry in entries_of(a_paid_order(), TIME_ZONE)}
     assert finance.exporter.export_interim(ALL, "run2", NOW)["late_recorded"] == 0
 
 
@@ -103,7 +106,7 @@ def test_order_that_differs_from_its_entry_is_a_difference(finance: FinanceFixtu
     store_and_post(finance, a_paid_order())
     store_purchases(finance.purchases, a_paid_order(lines=(a_paid_line(unit_price=1_274),)))
     (difference,) = finance.exporter.export_interim(ALL, "run1", NOW)["differences"]
-    assert (difference["kind"], difference["entry_id"]) == ("mismatch", "P1-001")
+    assert (difference["kind"], difference["entry_id"]) == ("mismatch", "P1.sale.li_1")
     assert difference["columns"] == ["unit_price", "gross", "net", "commission", "amount"]
 
 
@@ -150,4 +153,4 @@ def test_recovery_posts_missing_entries_of_the_last_days(finance: FinanceFixture
     store_purchases(finance.purchases, a_paid_order("P2"), a_paid_order("OLD", paid_at=PAID_AT - 9 * 86_400_000))
     assert finance.exporter.post_missing_entries(NOW) == 3
     assert finance.exporter.post_missing_entries(NOW) == 0
-    assert "P2-001" in finance.ledger.read(finance.ledger.list_keys(DAY)).entries
+    assert "P2.sale.li_1" in finance.ledger.read(finance.ledger.list_keys(DAY)).entries

@@ -33,8 +33,15 @@ def test_entry_in_two_batches_is_read_once(finance: FinanceFixture) -> None:
     snapshot = finance.ledger.read(finance.ledger.list_keys(DAY))
     assert len(snapshot.keys) == 2
     assert snapshot.conflicts == set()
-    assert sorted(snapshot.entries) == ["P1-001", "P1-002", "P1-003", "P2-001", "P2-002", "P2-003"]
-    assert tuple(snapshot.entries.values())[:3] == entries_of(one, TIME_ZONE)
+    assert sorted(snapshot.entries) == [
+        "P1.fee",
+        "P1.sale.li_1",
+        "P1.shipping",
+        "P2.fee",
+        "P2.sale.li_1",
+        "P2.shipping",
+    ]
+    assert [snapshot.entries[entry.id] for entry in entries_of(one, TIME_ZONE)] == list(entries_of(one, TIME_ZONE))
 
 
 def test_two_entries_of_one_id_are_a_conflict_that_every_reader_resolves_alike(finance: FinanceFixture) -> None:
@@ -42,14 +49,14 @@ def test_two_entries_of_one_id_are_a_conflict_that_every_reader_resolves_alike(f
     finance.ledger.post_entries(entries_of(a_paid_order(lines=(a_paid_line(quantity=3),)), TIME_ZONE))
     keys = finance.ledger.list_keys(DAY)
     snapshot = finance.ledger.read(keys)
-    assert snapshot.conflicts == {"P1-001"}
+    assert snapshot.conflicts == {"P1.sale.li_1"}
     assert finance.ledger.read(reversed(keys)).entries == snapshot.entries
 
 
 def test_line_separators_inside_a_name_do_not_break_a_row(finance: FinanceFixture) -> None:
     entries = entries_of(a_paid_order(lines=(a_paid_line(sku="a\u2028b\x85c"),)), TIME_ZONE)
     finance.ledger.post_entries(entries)
-    assert tuple(finance.ledger.read(finance.ledger.list_keys(DAY)).entries.values()) == entries
+    assert finance.ledger.read(finance.ledger.list_keys(DAY)).entries == {entry.id: entry for entry in entries}
 
 
 def test_no_entries_write_nothing(finance: FinanceFixture) -> None:

@@ -34,8 +34,21 @@ WIDE = "\N{GRINNING FACE}"  # a character of four bytes
 LINES = 100
 
 
+def a_large_part() -> RefundLine:
+    large = 10**12
+    return RefundLine(
+        line_id="li_1000_100",
+        quantity=1_000_000,
+        item_amount=large,
+        discount=large,
+        tax=large,
+        commission=large,
+        already_restocked=1_000_000,
+    )
+
+
 def a_large_refund(number: int, parts: int) -> Refund:
-    part = RefundLine(line_id="li_1000_100", quantity=1_000_000, item_amount=10**12, discount=10**12, tax=10**12)
+    part = a_large_part()
     return Refund(
         id=f"rf_{number}",
         key="k" * 11,
@@ -50,6 +63,7 @@ def a_large_refund(number: int, parts: int) -> Refund:
         requested_at=NOW,
         completed_at=NOW,
         provider_id="p" * 60,
+        cancels=True,
     )
 
 

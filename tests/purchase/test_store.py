@@ -7,6 +7,8 @@ from pydantic import ValidationError
 
 from chalicelib.discounts import AppliedDiscount, BudgetHold
 from chalicelib.purchase import (
+    Dispute,
+    DisputeLoss,
     IdempotencyRecord,
     Payment,
     PurchaseState,
@@ -17,7 +19,8 @@ from chalicelib.purchase import (
     Totals,
     Written,
 )
-from chalicelib.purchase.store import _LONG, _SHORT, purchase_from_item
+from chalicelib.purchase.short_names import LONG, SHORT
+from chalicelib.purchase.store import purchase_from_item
 from chalicelib.stock import HoldRef
 from tests.builders.purchases import BUYER, NOW, a_line, a_purchase
 from tests.conftest import Tables
@@ -83,7 +86,14 @@ def test_paid_purchase_with_a_discount_and_its_budget_fits_one_write_unit(tables
 def test_stored_purchase_is_read_unchanged(tables: Tables) -> None:
     part = RefundLine(line_id="li_1_1", quantity=1, item_amount=1_275, tax=213)
     refund = Refund(id="rf_1", key="k", fingerprint="f", lines=(part,), amount=1_275, restock=True, requested_at=NOW)
-    purchase = PAID.model_copy(update={"refunds": (refund,), "attribution": {"total": "a", "k": "b", "q": "c"}})
+    newer = refund.model_copy(
+        update={"id": "rf_2", "lines": (part.model_copy(update={"commission": 0, "already_restocked": 1}),)}
+    )
+    failed = refund.model_copy(update={"id": "rf_3", "completed_at": NOW, "failure_code": "declined", "failed_at": NOW})
+    loss = DisputeLoss(amount=5, lines=(part,), lost_at=NOW, restored_at=NOW)
+    dispute = Dispute(id="dp_1", status="won", amount=5, currency="GBP", opened_at=NOW, losses=(loss,))
+    changes = {"refunds": (refund, newer, failed), "disputes": (dispute,)}
+    purchase = PAID.model_copy(update=changes | {"attribution": {"total": "a", "k": "b", "q": "c"}})
     store = PurchaseStore(tables.dynamodb, tables.commerce)
     assert store.create(purchase) == Written()
     assert store.read(purchase.id) == purchase
@@ -92,8 +102,8 @@ def test_stored_purchase_is_read_unchanged(tables: Tables) -> None:
 
 
 def test_short_names_are_distinct() -> None:
-    assert len(_LONG) == len(_SHORT)
-    assert not set(_LONG) & set(_SHORT)
+    assert len(LONG) == len(SHORT)
+    assert not set(LONG) & set(SHORT)
 
 
 def test_second_create_is_refused(tables: Tables) -> None:

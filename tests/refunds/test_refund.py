@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.errors import BadInput, Conflict, NotFound
-from chalicelib.finance.entries import EntryType, entries_of
+from chalicelib.finance import EntryType, entries_of
 from chalicelib.instants import MINUTE
 from chalicelib.purchase import Purchase, PurchaseState, PurchaseStore
 from chalicelib.recovery import recover_lost_orders
@@ -117,10 +117,12 @@ def test_refund_interrupted_halfway_is_finished_by_recovery(shop: ShopFixture, m
     with pytest.raises(SystemExit):
         refund_order(shop.context, paid.id, a_refund_request((paid.lines[0].id, 2), restock=True), NOW)
     monkeypatch.setattr(type(shop.stock), "restock", real)
-    assert shop.read(paid.id).refunds[0].completed_at is None
+    refund = shop.read(paid.id).refunds[0]
+    assert (refund.completed_at, refund.restocked, shop.unit_counts("mug")) == (NOW, False, (0, 0, 2))
     later = NOW + 2 * MINUTE
     assert recover_lost_orders(shop.context, lambda *_: None, later).refunds_finished == 1
-    assert shop.read(paid.id).refunds[0].completed_at == later
+    refund = shop.read(paid.id).refunds[0]
+    assert (refund.completed_at, refund.restocked) == (NOW, True)
     assert shop.unit_counts("mug") == (2, 0, 0)
 
 

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from chalicelib.capture import fail_attempt, provider_events
+from chalicelib.capture import fail_attempt, refund_events
+from chalicelib.payments import ProviderRefund
 from chalicelib.purchase import Purchase, RefundRequest
 from chalicelib.purchase.context import CheckoutContext
-from chalicelib.refunds import external, refund
+from chalicelib.refunds import provider_refund, record_provider_refund, refund
 from chalicelib.refunds.allocation import RefundAllocation
-from chalicelib.refunds.external import record_external_refund
 from tests.simulation.schedule_search import ScheduleSearch
 from tests.simulation.simulator import FAULT_CLASSES
 from tests.simulation.worlds.money import TOKENS, MoneyScript, MoneyWorld
@@ -133,11 +133,10 @@ def test_ledger_provider_and_orders_agree_in_every_script(search: ScheduleSearch
     )
 
 
-def _record_every_time(
-    context: CheckoutContext, purchase_id: str, provider_refund_id: str, amount: int, refund_id: str | None, now: int
-) -> bool:
+def _record_every_time(context: CheckoutContext, purchase_id: str, made: ProviderRefund, now: int) -> bool:
     """Record the refund of each event, also when it is already recorded."""
-    return record_external_refund(context, purchase_id, f"{provider_refund_id}-{now}", amount, None, now)
+    another = replace(made, provider_refund_id=f"{made.provider_refund_id}-{now}", refund_id=None)
+    return record_provider_refund(context, purchase_id, another, now)
 
 
 def _never_void(context: CheckoutContext, provider_id: str, attempt: int, now: int) -> None:
@@ -147,9 +146,11 @@ def _never_void(context: CheckoutContext, provider_id: str, attempt: int, now: i
 def _refund_one_minor_unit_more(
     purchase: Purchase, request: RefundRequest, allocation: RefundAllocation, now: int, **done: object
 ) -> Purchase:
-    """Record every refund with one minor unit too much."""
-    too_much = replace(allocation, shipping=allocation.shipping + 1)
-    return _real_with_refund(purchase, request, too_much, now, **done)
+    """Record every refund with one minor unit more than its lines and shipping have."""
+    recorded = _real_with_refund(purchase, request, allocation, now, **done)
+    *others, added = recorded.refunds
+    too_much = added.model_copy(update={"amount": added.amount + 1})
+    return recorded.model_copy(update={"refunds": (*others, too_much)})
 
 
 _real_with_refund = refund.with_refund
@@ -158,9 +159,9 @@ _real_with_refund = refund.with_refund
 @pytest.mark.parametrize(
     ("modules", "name", "wrong"),
     [
-        ((provider_events,), "record_external_refund", _record_every_time),
+        ((refund_events,), "record_provider_refund", _record_every_time),
         ((fail_attempt,), "void_authorisation", _never_void),
-        ((refund, external), "with_refund", _refund_one_minor_unit_more),
+        ((refund, provider_refund), "with_refund", _refund_one_minor_unit_more),
     ],
     ids=[
         "refunds recorded at each event",

@@ -81,6 +81,6 @@ def test_recovery_enqueues_overdue_purchases_and_posts_missing_entries(
     found = recover_orders(shop.context, finance.exporter, messaging.captures, SHOW_TIME + 2 * MINUTE)
     assert messaging.sent(messaging.captures) == [{"purchase_id": placed.id, "attempt": 1}]
     assert (found["enqueued"], found["entries_posted"]) == (1, 2)
-    assert f"{paid.id}-001" in finance.ledger.read(finance.ledger.list_keys(FRIDAY)).entries
+    assert f"{paid.id}.sale.{paid.lines[0].id}" in finance.ledger.read(finance.ledger.list_keys(FRIDAY)).entries
     again = recover_orders(shop.context, finance.exporter, messaging.captures, SHOW_TIME + 2 * MINUTE)
     assert again["entries_posted"] == 0

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib import aws
 from chalicelib.payments import MovementStore, movement_from_record
-from chalicelib.purchase import Purchase, PurchaseState
+from chalicelib.purchase import Dispute, DisputeLoss, Purchase, PurchaseState
 from chalicelib.streams.messaging import NotSentError, Queue
 from chalicelib.streams.relay import relay_purchases
 from tests.builders.messages import MessagingFixture
@@ -25,6 +25,19 @@ PAID = a_paid_order(version=6)
 WAITING = with_refund(PAID, ("li_1", 1), done_at=None)
 REFUNDED = with_refund(PAID, ("li_1", 1)).model_copy(update={"version": 8})
 CANCELLED = REFUNDED.model_copy(update={"version": 9, "cancelled_at": PAID_AT + 90_000})
+FAILED = REFUNDED.model_copy(
+    update={
+        "version": 9,
+        "refunds": (
+            REFUNDED.refunds[0].model_copy(update={"failure_code": "declined", "failed_at": PAID_AT + 99_000}),
+        ),
+    }
+)
+LOSS = DisputeLoss(amount=100, lost_at=PAID_AT + 99_000)
+DISPUTE = Dispute(id="dp_1", status="lost", amount=100, currency="GBP", opened_at=PAID_AT, losses=(LOSS,))
+LOST = PAID.model_copy(update={"version": 7, "disputes": (DISPUTE,)})
+WON = DISPUTE.model_copy(update={"losses": (LOSS.model_copy(update={"restored_at": PAID_AT + 100_000}),)})
+RESTORED = LOST.model_copy(update={"version": 8, "disputes": (WON,)})
 ERASED = PAID.model_copy(update={"version": 7, "buyer": None, "destination": None})
 
 
@@ -80,16 +93,20 @@ def test_other_changes_send_no_message(
 @pytest.mark.parametrize(
     ("before", "after", "changed"),
     [
-        (WITH_NEXT_EPOCH, PAID, {"version": 6, "paid": True, "refunds": [], "cancelled": False}),
-        (WAITING, REFUNDED, {"version": 8, "paid": False, "refunds": ["rf_1"], "cancelled": False}),
-        (REFUNDED, CANCELLED, {"version": 9, "paid": False, "refunds": [], "cancelled": True}),
+        (WITH_NEXT_EPOCH, PAID, {"version": 6, "paid": True}),
+        (WAITING, REFUNDED, {"version": 8, "refunds": ["rf_1"]}),
+        (REFUNDED, CANCELLED, {"version": 9, "cancelled": True}),
         (None, CANCELLED, {"version": 9, "paid": True, "refunds": ["rf_1"], "cancelled": True}),
+        (REFUNDED, FAILED, {"version": 9, "failed_refunds": ["rf_1"]}),
+        (PAID, LOST, {"version": 7, "disputes": ["dp_1"]}),
+        (LOST, RESTORED, {"version": 8, "disputes": ["dp_1"]}),
     ],
 )
 def test_ledger_change_is_sent_to_the_ledger_queue(
     messaging: MessagingFixture, before: Purchase | None, after: Purchase, changed: dict[str, Any]
 ) -> None:
-    assert relay_changes(messaging, (before, after)) == ([], [{"purchase_id": "P1", **changed}])
+    nothing = {"paid": False, "refunds": [], "failed_refunds": [], "disputes": [], "cancelled": False}
+    assert relay_changes(messaging, (before, after)) == ([], [{"purchase_id": "P1", **nothing, **changed}])
 
 
 def test_cancelled_cart_sends_no_message(messaging: MessagingFixture) -> None:

@@ -12,6 +12,7 @@ from chalicelib.pricing import Market
 from chalicelib.purchase import (
     CheckoutResult,
     Destination,
+    Dispute,
     Line,
     Message,
     NoPurchase,
@@ -124,7 +125,7 @@ def _redact_destinations(method: Json) -> Json:
 
 
 def order(purchase: Purchase, now: Instant, market: Market, base_url: str) -> Json:
-    """Return a paid purchase as an order (``order.json``): its lines as bought, and its refunds as adjustments."""
+    """Return a paid purchase as an order (``order.json``): its lines as bought; refunds and disputes as adjustments."""
     remaining = {line.id: line.quantity - refunded_units(purchase, line.id) for line in purchase.lines}
     return {
         "ucp": envelope(ORDER),
@@ -133,7 +134,10 @@ def order(purchase: Purchase, now: Instant, market: Market, base_url: str) -> Js
         "permalink_url": _permalink(base_url, purchase),
         "line_items": [_order_line(line, remaining[line.id], purchase) for line in purchase.lines],
         "fulfillment": {"expectations": _expectations(purchase, remaining), "events": []},
-        "adjustments": [_adjustment(one) for one in purchase.refunds],
+        "adjustments": [
+            *(_refund_adjustment(one) for one in purchase.refunds),
+            *(_dispute_adjustment(one) for one in purchase.disputes),
+        ],
         "currency": purchase.currency,
         "totals": totals(purchase, market),
         "attribution": _attribution(purchase),
@@ -229,13 +233,29 @@ def _expectations(purchase: Purchase, remaining: dict[str, int]) -> list[Json]:
     return [{"id": "exp_1", "line_items": lines, "method_type": "shipping", "destination": address}]
 
 
-def _adjustment(refund: Refund) -> Json:
+def _refund_adjustment(refund: Refund) -> Json:
     """Return a refund. Its money and units are negative, as they reduce the order."""
+    occurred_at = refund.failed_at or refund.completed_at or refund.requested_at
     return {
         "id": refund.id,
         "type": "refund",
-        "occurred_at": rfc3339(refund.completed_at or refund.requested_at),
+        "occurred_at": rfc3339(occurred_at),
         "status": "failed" if refund.failure_code else "completed" if refund.completed_at is not None else "pending",
         "line_items": [{"id": part.line_id, "quantity": -part.quantity} for part in refund.lines if part.quantity],
         "totals": [{"type": "total", "amount": -refund.amount}],
+    }
+
+
+_DISPUTE_STATUSES = {"inquiry": "pending", "open": "pending", "lost": "completed", "won": "failed", "closed": "failed"}
+
+
+def _dispute_adjustment(dispute: Dispute) -> Json:
+    """Return a dispute. Its money is what the buyer's bank has taken back at present; an inquiry takes nothing."""
+    return {
+        "id": dispute.id,
+        "type": "dispute",
+        "occurred_at": rfc3339(dispute.closed_at or dispute.opened_at),
+        "status": _DISPUTE_STATUSES[dispute.status],
+        "line_items": [],
+        "totals": [{"type": "total", "amount": -dispute.withdrawn}],
     }

@@ -18,7 +18,7 @@ from chalicelib.capture import (
     store_event,
 )
 from chalicelib.checkout import cancel_purchase, complete_purchase, create_purchase, update_purchase
-from chalicelib.finance.entries import LedgerEntry, entries_of
+from chalicelib.finance import LedgerEntry, entries_of
 from chalicelib.instants import HOUR, MINUTE
 from chalicelib.purchase import (
     CheckoutContext,
