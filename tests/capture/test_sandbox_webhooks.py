@@ -15,6 +15,7 @@ from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import SandboxGateway
 from chalicelib.payments.sandbox.webhooks import LATE_DELAY, REORDERED_DELAY, WEBHOOK_TOKENS
 from chalicelib.purchase import Purchase, PurchaseState, PurchaseStore, RefundRequest
+from chalicelib.purchase.order_status import OrderStatus, order_status_of
 from chalicelib.refunds import refund_order
 from tests.builders.purchases import NOW
 from tests.builders.shop import ShopFixture, once
@@ -113,3 +114,30 @@ def test_a_doubled_event_is_stored_twice(shop: ShopFixture) -> None:
 def test_other_tokens_emit_no_events(shop: ShopFixture) -> None:
     pay_with_token(shop, "ok")
     assert stored_events(shop) == {}
+
+
+@pytest.mark.parametrize(
+    ("token", "status"), [("dispute_won", OrderStatus.PAID), ("dispute_lost", OrderStatus.CHARGED_BACK)]
+)
+def test_a_dispute_of_the_sandbox_ends_at_its_order(shop: ShopFixture, token: str, status: OrderStatus) -> None:
+    order = pay_with_token(shop, token)
+    events = stored_events(shop)
+    assert set(events) == {"dispute_opened", "dispute_closed"}
+    early = process_event(shop.context, "sandbox", events["dispute_opened"]["id"], NOW)
+    assert early == EventPostponed(60)
+    process_event(shop.context, "sandbox", events["dispute_opened"]["id"], NOW + MINUTE)
+    assert order_status_of(shop.read(order.id)) is OrderStatus.DISPUTED
+    process_event(shop.context, "sandbox", events["dispute_closed"]["id"], NOW + 2 * MINUTE)
+    assert order_status_of(shop.read(order.id)) is status
+
+
+@pytest.mark.parametrize(("token", "failed"), [("refund_pending", False), ("refund_fails", True)])
+def test_a_refund_of_the_sandbox_that_ends_later_ends_at_its_order(shop: ShopFixture, token: str, failed: bool) -> None:
+    order = pay_with_token(shop, token)
+    refund_order(shop.context, order.id, RefundRequest("r", "", ((order.lines[0].id, 1),), False, "ann"), NOW)
+    (refund,) = shop.read(order.id).refunds
+    assert (refund.completed_at is not None) == failed, "one is pending, and the other seems done"
+    process_all_events(shop, NOW + MINUTE)
+    (ended,) = shop.read(order.id).refunds
+    assert (ended.failure_code is not None, ended.failed_at is not None) == (failed, failed)
+    assert ended.completed_at is not None

@@ -19,7 +19,8 @@ DISPUTE_OPENS_AFTER: Final[Instant] = MINUTE
 DISPUTE_LASTS: Final[Instant] = MINUTE
 DISPUTE_FEE: Final = 1_500
 """The sandbox's fee for a dispute, in minor units. A shop that wins pays it as well."""
-AFTERWARDS_TOKENS: Final = ("refund_pending", "refund_fails", "dispute_won", "dispute_lost")
+DISPUTE_TOKENS: Final = ("dispute_won", "dispute_lost")
+AFTERWARDS_TOKENS: Final = ("refund_pending", "refund_fails", *DISPUTE_TOKENS)
 
 _PREFIX: Final = "sbx_"
 _DISPUTE_PREFIX: Final = "sbx_dp_"
@@ -74,7 +75,7 @@ def disputed_amount(payment: SandboxPayment) -> int:
 def dispute_of(payment: SandboxPayment, now: Instant) -> ProviderDispute | None:
     """Return the dispute of a payment as it is at an instant; None when there is none yet."""
     opened_at = payment.captured_at + DISPUTE_OPENS_AFTER
-    if payment.behaviour not in {"dispute_won", "dispute_lost"} or not payment.captured_at or now < opened_at:
+    if payment.behaviour not in DISPUTE_TOKENS or not payment.captured_at or now < opened_at:
         return None
     amount = disputed_amount(payment)
     status, withdrawn = DisputeStatus.OPEN, amount

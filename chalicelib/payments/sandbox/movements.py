@@ -10,6 +10,7 @@ from chalicelib.payments.sandbox.afterwards import (
     DISPUTE_FEE,
     DISPUTE_LASTS,
     DISPUTE_OPENS_AFTER,
+    DISPUTE_TOKENS,
     REFUND_FAILS_AFTER,
     dispute_id_of,
     disputed_amount,
@@ -35,7 +36,7 @@ def _movements_of_payment(payment: SandboxPayment) -> Iterator[Movement]:
         yield _movement(payment, MovementKind.REFUND, -amount, 0, made_at, name)
         if payment.behaviour == "refund_fails":
             yield _movement(payment, MovementKind.REFUND_FAILED, amount, 0, made_at + REFUND_FAILS_AFTER, name)
-    if payment.behaviour in {"dispute_won", "dispute_lost"}:
+    if payment.behaviour in DISPUTE_TOKENS:
         name, opened_at = dispute_id_of(payment.id), payment.captured_at + DISPUTE_OPENS_AFTER
         amount = disputed_amount(payment)
         yield _movement(payment, MovementKind.DISPUTE, -amount, DISPUTE_FEE, opened_at, name)

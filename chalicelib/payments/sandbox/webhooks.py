@@ -11,7 +11,14 @@ from chalicelib import aws
 from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.payments.events import EventKind, ProviderEvent
 from chalicelib.payments.results import ProviderRefund
-from chalicelib.payments.sandbox.afterwards import REFUND_FAILS_AFTER, REFUND_PENDING_FOR
+from chalicelib.payments.sandbox.afterwards import (
+    DISPUTE_LASTS,
+    DISPUTE_OPENS_AFTER,
+    DISPUTE_TOKENS,
+    REFUND_FAILS_AFTER,
+    REFUND_PENDING_FOR,
+    dispute_id_of,
+)
 from chalicelib.payments.sandbox.store import SandboxPayment
 from chalicelib.payments.store import EventStore
 from chalicelib.telemetry import logger
@@ -22,6 +29,11 @@ REORDERED_DELAY: Final[Instant] = 30 * SECOND
 
 _END_OF_REFUND: Final = {"refund_pending": REFUND_PENDING_FOR, "refund_fails": REFUND_FAILS_AFTER}
 """Tokens whose refunds change later, and when: an event then tells of it."""
+_DISPUTE_EVENTS: Final = {
+    "dispute_opened": DISPUTE_OPENS_AFTER,
+    "dispute_closed": DISPUTE_OPENS_AFTER + DISPUTE_LASTS,
+}
+"""Events of a dispute, and how long after the capture each arrives."""
 WEBHOOK_TOKENS: Final = ("webhooks_late", "webhooks_twice", "webhooks_reordered")
 
 
@@ -36,19 +48,34 @@ def emit_webhooks(
 
     1 WCU an event. An event that cannot be stored is lost, as any provider's may be.
     """
-    if events is None or payment.behaviour not in {*WEBHOOK_TOKENS, *_END_OF_REFUND}:
+    if events is None:
         return
-    not_before = None
-    if payment.behaviour in _END_OF_REFUND:
-        if refund is None:
-            return
-        not_before = now + _END_OF_REFUND[payment.behaviour]
-    elif payment.behaviour == "webhooks_late":
-        not_before = now + LATE_DELAY
-    elif payment.behaviour == "webhooks_reordered" and event_type == "authorised":
-        not_before = now + REORDERED_DELAY
+    emitted: list[ProviderEvent] = []
+    if payment.behaviour in WEBHOOK_TOKENS:
+        event = _event(payment, event_type, refund, not_before=_delayed(payment.behaviour, event_type, now))
+        emitted = [event] * (2 if payment.behaviour == "webhooks_twice" else 1)
+    elif payment.behaviour in _END_OF_REFUND and refund is not None:
+        emitted = [_event(payment, event_type, refund, not_before=now + _END_OF_REFUND[payment.behaviour])]
+    elif payment.behaviour in DISPUTE_TOKENS and event_type == "captured":
+        emitted = [_dispute_event(payment, name, now + wait) for name, wait in _DISPUTE_EVENTS.items()]
+    try:
+        for event in emitted:
+            events.add(event, now)
+    except aws.AWS_ERRORS:
+        logger.warning("sandbox event lost", extra={"event": event.id})
+
+
+def _delayed(behaviour: str, event_type: str, now: Instant) -> Instant | None:
+    if behaviour == "webhooks_late":
+        return now + LATE_DELAY
+    return now + REORDERED_DELAY if behaviour == "webhooks_reordered" and event_type == "authorised" else None
+
+
+def _event(
+    payment: SandboxPayment, event_type: str, refund: ProviderRefund | None, *, not_before: Instant | None
+) -> ProviderEvent:
     purchase_id, _, attempt = payment.id.partition("#")
-    event = ProviderEvent(
+    return ProviderEvent(
         f"{payment.id}-{event_type}" if refund is None else refund.provider_refund_id,
         "sandbox",
         EventKind.PAYMENT if refund is None else EventKind.REFUND,
@@ -62,8 +89,15 @@ def emit_webhooks(
         refund_id=refund.refund_id if refund else None,
         not_before=not_before,
     )
-    try:
-        for _ in range(2 if payment.behaviour == "webhooks_twice" else 1):
-            events.add(event, now)
-    except aws.AWS_ERRORS:
-        logger.warning("sandbox event lost", extra={"event": event.id})
+
+
+def _dispute_event(payment: SandboxPayment, event_type: str, not_before: Instant) -> ProviderEvent:
+    return ProviderEvent(
+        f"{payment.id}-{event_type}",
+        "sandbox",
+        EventKind.DISPUTE,
+        event_type,
+        payment_id=f"sbx_{payment.id}",
+        dispute_id=dispute_id_of(payment.id),
+        not_before=not_before,
+    )
