@@ -38,8 +38,8 @@ from tests.simulation.worlds.purchases import PurchaseWorld
 
 CLOCK_JUMPS = (1_000, 4_000, 40_000, 61_000, 11 * MINUTE)
 TOKENS = (
-    "ok", "ok", "refund_timeout", "declined", "requires_action", "requires_action", "timeout", "timeout_before",
-    "capture_timeout", "captured_late", "capture_refused",
+    "ok", "ok", "refund_timeout", "refund_pending", "declined", "requires_action", "requires_action", "timeout",
+    "timeout_before", "capture_timeout", "captured_late", "capture_refused",
 )  # fmt: skip
 
 
