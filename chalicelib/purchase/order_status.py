@@ -127,7 +127,7 @@ TRANSITIONS: Final = (
         _statuses(_S.PAID),
         "capture worker",
         "stock committed, the whole total captured",
-        "sale, shipping, fee",
+        "sale, shipping",
     ),
     Transition(
         "request refund",

@@ -73,7 +73,7 @@ def cancel_paid_order(
 def _read_paid_order(context: CheckoutContext, purchase_id: str) -> Purchase:
     purchase = read_order(context, purchase_id)
     if purchase.state is not PurchaseState.PAID:
-        raise Conflict("The order is being placed. Nothing was charged yet.", code="complete_in_progress")
+        raise Conflict("The order is not paid yet. Refund it once it is paid.", code="complete_in_progress")
     return purchase
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from chalicelib.payments.events import STRIPE_EVENTS
 from chalicelib.purchase.order_status import OrderStatus, transition_table
 from chalicelib.shows import CueType
 from infra.aws.alarms import add_alarms
@@ -86,6 +87,14 @@ def _about(parameter: Mapping[str, Any]) -> list[str]:
     if "MinValue" in parameter:
         sentences.append(f"At least {parameter['MinValue']}")
     return sentences
+
+
+def provider_events() -> Rows:
+    """Events of Stripe, by the kind that decides what the worker does."""
+    by_kind: dict[str, list[str]] = {}
+    for name, kind in STRIPE_EVENTS.items():
+        by_kind.setdefault(kind.value, []).append(f"`{name}`")
+    return Rows([(f"`{kind}`", ", ".join(names)) for kind, names in by_kind.items()])
 
 
 def roles() -> str:
@@ -194,6 +203,7 @@ COLLECTORS: Final[Mapping[str, Collector]] = {
     "refusals": refusals,
     "metrics": metrics,
     "parameters": parameters,
+    "provider_events": provider_events,
     "roles": roles,
     "make_targets": make_targets,
     "commands": commands,

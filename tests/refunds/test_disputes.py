@@ -151,6 +151,16 @@ def test_loss_after_a_refund_is_what_was_left_and_the_excess(stripe_shop: Stripe
     assert sum(entry.commission for entry in entries_of(lost, TIME_ZONE)) == 0
 
 
+def test_loss_of_an_order_that_is_fully_refunded_is_all_beyond_the_order(stripe_shop: StripeShop) -> None:
+    paid = stripe_shop.pay(("lamp", 2))
+    cancel_paid_order(stripe_shop.rooms.context, paid.id, "cancel", "", "ann", NOW)
+    name = stripe_shop.account.open_dispute(payment_of(paid), amount=500)["id"]
+    stripe_shop.account.lose_dispute(name)
+    stripe_shop.pass_time(HOUR)
+    (excess,) = chargebacks(stripe_shop.read(paid))
+    assert (excess.id, excess.amount) == (f"{paid.id}.dispute.{name}.lost.excess", -500)
+
+
 def test_several_disputes_of_one_order(stripe_shop: StripeShop) -> None:
     paid = stripe_shop.pay(("lamp", 2))
     names = [stripe_shop.account.open_dispute(payment_of(paid), amount=amount)["id"] for amount in (500, 700)]
