@@ -5,6 +5,7 @@ So events may arrive twice, late, in any order or not at all: the end is the sam
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -124,7 +125,7 @@ def _payment_event(event_id: str, provider_type: str, intent: Mapping[str, Any],
     payment_id = _text(intent, "id")
     if metadata.get(MARK_KEY) != mark:
         return ProviderEvent(event_id, "stripe", EventKind.OTHER, provider_type)
-    attempt, currency = metadata.get("attempt"), str(intent.get("currency", "")).upper() or None
+    attempt, currency = str(metadata.get("attempt") or ""), str(intent.get("currency", "")).upper() or None
     received = intent.get("amount_received") if provider_type == "payment_intent.succeeded" else None
     amount = intent.get("amount") if received is None else received
     return ProviderEvent(
@@ -134,7 +135,7 @@ def _payment_event(event_id: str, provider_type: str, intent: Mapping[str, Any],
         provider_type,
         payment_id,
         metadata.get("purchase"),
-        int(attempt) if isinstance(attempt, str) and attempt.isdecimal() else None,
+        int(attempt) if re.fullmatch("[0-9]{1,9}", attempt) else None,
         _minor_units(amount, currency or ""),
         currency,
     )

@@ -8,6 +8,7 @@ from chalicelib.currencies import CURRENCIES, highest_amount, step
 from chalicelib.payments import SandboxGateway
 from chalicelib.payments.stripe.currencies import (
     SUPPORTED_CURRENCIES,
+    balance_amount,
     charge_problem,
     from_provider_amount,
     to_provider_amount,
@@ -88,3 +89,11 @@ def test_sandbox_charges_every_currency(tables: Tables) -> None:
     assert sandbox.amount_problem(0, "GBP") == "The charge must be between 1 and 999999999999 minor units."
     assert sandbox.amount_problem(10**12, "GBP") is not None
     assert sandbox.amount_problem(100, "ZZZ") == "ZZZ is no currency of ISO 4217."
+
+
+@pytest.mark.parametrize(
+    ("units", "currency", "amount"),
+    [(1_234, "GBP", 1_234), (-4_550, "ISK", -45), (4_550, "ISK", 46), (7, "MGA", 700), (1_234_567, "USDC", 1_234_567)],
+)
+def test_the_balance_is_followed_in_any_currency_and_fraction(units: int, currency: str, amount: int) -> None:
+    assert balance_amount(units, currency) == amount

@@ -12,7 +12,7 @@ from typing import Any, Final
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments.results import Movement, MovementKind
 from chalicelib.payments.stripe.calls import StripeCalls
-from chalicelib.payments.stripe.currencies import from_provider_amount
+from chalicelib.payments.stripe.currencies import balance_amount, from_provider_amount
 from chalicelib.payments.stripe.errors import Call
 from chalicelib.payments.stripe.intents import attempt_in
 from chalicelib.payments.stripe.lookup import IntentLookup, pages
@@ -67,8 +67,8 @@ class StripeBalance:
             provider="stripe",
             kind=_KIND_OF_CATEGORY.get(category, MovementKind.OTHER),
             provider_type=category,
-            amount=from_provider_amount(entry.amount, currency),
-            fee=from_provider_amount(entry.fee, currency),
+            amount=balance_amount(entry.amount, currency),
+            fee=balance_amount(entry.fee, currency),
             currency=currency,
             created_at=entry.created * SECOND,
             source_id=source if isinstance(source, str) else getattr(source, "id", None),

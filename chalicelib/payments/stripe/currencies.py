@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from chalicelib.currencies import codes_in, exponent
+from chalicelib.telemetry import logger
 
 SUPPORTED_CURRENCIES: Final = codes_in(
     "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BWP BYN BZD CAD CDF CHF"
@@ -71,6 +72,24 @@ def from_provider_amount(amount: int, currency: str) -> int:
     if rest:
         raise ValueError(f"{amount} of Stripe's units are no whole number of minor units in {currency}.")
     return whole
+
+
+def balance_amount(amount: int, currency: str) -> int:
+    """Convert an amount of the balance, which must be followed whatever it is.
+
+    An amount in a currency outside ISO 4217 (a stablecoin) stays in Stripe's units. A fraction of a minor unit is
+    rounded half up and logged, so that the comparison with the provider's balance names the rest.
+    """
+    try:
+        exponent(currency)
+    except ValueError:
+        return amount
+    try:
+        return from_provider_amount(amount, currency)
+    except ValueError:
+        logger.warning("fraction of a minor unit in the balance", extra={"units": amount, "currency": currency})
+        units = _units_per_minor_unit(currency)
+        return (2 * amount + units) // (2 * units)
 
 
 def provider_exponent(currency: str) -> int:
