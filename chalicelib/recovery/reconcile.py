@@ -131,15 +131,17 @@ def _is_recent(refund: Refund, now: Instant) -> bool:
 def _compare_refunds_at_provider(
     context: CheckoutContext, payment: ProviderPayment, purchase: Purchase, report: ReconciliationReport, now: Instant
 ) -> None:
-    """Record refunds that the order does not know yet; report those that it knows otherwise."""
+    """Record refunds as the provider has them now; report those that the order knows otherwise. One call a refund."""
     by_refund_id = {f"{purchase.id}-{refund.id}": refund for refund in purchase.refunds}
     by_provider_id = {refund.provider_id: refund for refund in purchase.refunds if refund.provider_id}
-    for made in payment.refunds:
+    for listed in payment.refunds:
+        made = context.gateway.find_refund(listed.provider_refund_id, now=now)
+        if made is None:
+            continue
         known = by_provider_id.get(made.provider_refund_id) or by_refund_id.get(made.refund_id or "")
-        if known is not None:
-            is_failed = made.status is RefundStatus.FAILED
-            if known.amount != made.amount or (known.failure_code is not None) != is_failed:
-                _report_difference(report, Difference.REFUND, made.provider_refund_id, purchase)
+        is_failed = made.status is RefundStatus.FAILED
+        if known is not None and (known.amount != made.amount or (known.failure_code is not None and not is_failed)):
+            _report_difference(report, Difference.REFUND, made.provider_refund_id, purchase)
             continue
         try:
             report.refunds_recorded += record_provider_refund(context, purchase.id, made, now)

@@ -71,8 +71,12 @@ def sandbox_payments(items: Iterable[dict[str, Any]]) -> Iterator[PaymentRecord]
     for item in items:
         purchase_id, _, attempt = item["pk"].partition("#")
         name = f"sbx_{item['pk']}"
-        refunds = tuple(RefundRecord(f"{name}-{one}", amount, one) for one, amount in item.get("refunds", {}).items())
-        status, captured, left = _SANDBOX_STATUSES[item["status"]], item.get("captured", 0), item.get("left", 0)
+        failed = item.get("behaviour") == "refund_fails"  # a minute after each refund
+        refunds = tuple(
+            RefundRecord(f"{name}-{one}", amount, one, failed) for one, amount in item.get("refunds", {}).items()
+        )
+        status, captured = _SANDBOX_STATUSES[item["status"]], item.get("captured", 0)
+        left = captured - sum(refund.amount for refund in refunds if not refund.failed)
         amount = item.get("amount", 0)
         yield PaymentRecord(name, purchase_id, int(attempt), status, amount, captured, refunds, left)
 

@@ -96,6 +96,7 @@ EXPECTED_EVENTS_LONG_FORM = [
         "open",
         "paid with the code",
         "refunded whole",
+        "refunds that failed later",
     ),
     "refused after declines",
 ]

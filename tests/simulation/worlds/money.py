@@ -38,8 +38,8 @@ from tests.simulation.worlds.purchases import PurchaseWorld
 
 CLOCK_JUMPS = (1_000, 4_000, 40_000, 61_000, 11 * MINUTE)
 TOKENS = (
-    "ok", "ok", "refund_timeout", "refund_pending", "declined", "requires_action", "requires_action", "timeout",
-    "timeout_before", "capture_timeout", "captured_late", "capture_refused",
+    "ok", "ok", "refund_timeout", "refund_pending", "refund_fails", "declined", "requires_action", "requires_action",
+    "timeout", "timeout_before", "capture_timeout", "captured_late", "capture_refused",
 )  # fmt: skip
 
 
@@ -253,6 +253,9 @@ class MoneyWorld(PurchaseWorld):
             self.simulator.events_seen["refunded whole"] += 1
             for column in ("amount", "gross", "discount", "net", "tax", "shipping", "commission"):
                 assert sum(getattr(row, column) for row in rows) == 0, f"{column} does not net to zero"
+        self.simulator.events_seen["refunds that failed later"] += sum(
+            one.failed_at is not None for one in order.refunds
+        )
         self.simulator.events_seen["refunded in part"] += 0 < remaining < payment.captured
         self.simulator.events_seen["rows"] += len(rows)
         assert len({row.id for row in rows}) == len(rows)
