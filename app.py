@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 from chalice.app import ConvertToMiddleware
 
 from chalicelib import aws, streams
-from chalicelib.api import ROUTES, DeploymentKeys, Keyring, LivedropApi, Services, read_deployment_keys, register_routes
+from chalicelib.api import (
+    ROUTES,
+    DeploymentKeys,
+    Keyring,
+    LivedropApi,
+    OrderLine,
+    Services,
+    read_deployment_keys,
+    register_routes,
+)
 from chalicelib.discounts import Discounts
 from chalicelib.errors import InvariantBroken
 from chalicelib.finance import open_exports, open_ledger
@@ -217,6 +226,7 @@ def services_with(deployment_keys: DeploymentKeys) -> Services:
         enqueue_capture=capture_enqueuer(queue(settings().capture_queue_url)),
         provider_keys=provider_keys(),
         market_table=market_revisions(),
+        order_line=OrderLine(queue(settings().capture_queue_url).length, settings().provider_rate) if pacer() else None,
     )
 
 

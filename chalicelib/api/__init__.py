@@ -1,5 +1,6 @@
 """HTTP: the routes of buyers, watchers, operators, finance and show control, and their requests and answers."""
 
+from chalicelib.api.buyers.in_line import OrderLine
 from chalicelib.api.chalice_bridge import LivedropApi, register_routes
 from chalicelib.api.deployment_keys import DeploymentKeys, Keyring, Platform, read_deployment_keys
 from chalicelib.api.routes import ROUTES
@@ -10,6 +11,7 @@ __all__ = [
     "DeploymentKeys",
     "Keyring",
     "LivedropApi",
+    "OrderLine",
     "Platform",
     "Services",
     "read_deployment_keys",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chalicelib.api.buyers.in_line import OrderLine
 from chalicelib.api.deployment_keys import DeploymentKeys, Keyring
 from chalicelib.finance import Exports
 from chalicelib.payments import ProviderKeys
@@ -27,3 +28,5 @@ class Services:
     enqueue_capture: EnqueueCapture
     provider_keys: Keyring[ProviderKeys]
     market_table: MarketRevisions
+    order_line: OrderLine | None = None
+    """The line of placed orders before a provider that limits its calls; None: orders wait for nobody."""

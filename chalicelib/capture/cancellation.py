@@ -5,7 +5,7 @@ from __future__ import annotations
 from chalicelib.capture.order_holds import cancel_order_on_hold, was_cancelled_on_hold
 from chalicelib.errors import Conflict
 from chalicelib.instants import Instant
-from chalicelib.purchase import CheckoutContext, Purchase, PurchaseState, Refund, order_not_found
+from chalicelib.purchase import CheckoutContext, Purchase, PurchaseState, Refund, money_at_provider, order_not_found
 from chalicelib.refunds import cancel_paid_order
 
 
@@ -38,7 +38,12 @@ def cancel_order(
             raise order_not_found()
         case PurchaseState.AWAITING_BUYER:
             detail = "The order awaits its buyer, who has to confirm the payment. Retry once it is paid."
-            raise Conflict(detail, code="complete_in_progress")
+            raise _in_progress(context, purchase, detail, now)
         case PurchaseState.PLACED:
             detail = "The order is being paid. Retry once it is paid, or put it on hold and cancel it then."
-            raise Conflict(detail, code="complete_in_progress")
+            raise _in_progress(context, purchase, detail, now)
+
+
+def _in_progress(context: CheckoutContext, purchase: Purchase, detail: str, now: Instant) -> Conflict:
+    """Return the refusal, with what the provider says of the money."""
+    return Conflict(f"{detail} {money_at_provider(context, purchase, now).sentence()}", code="complete_in_progress")

@@ -37,6 +37,7 @@ from chalicelib.purchase.model import (
 )
 from chalicelib.purchase.movement_scan import PurchaseMovements, ScanPosition, scan_with_movements
 from chalicelib.purchase.order_status import check_transition, next_version, order_status_of
+from chalicelib.purchase.provider_money import MoneyState, ProviderMoney, money_at_provider
 from chalicelib.purchase.refund_totals import (
     accepted_refunds,
     commission_of,
@@ -102,8 +103,10 @@ __all__ = [
     "Line",
     "LineRequest",
     "Message",
+    "MoneyState",
     "NoPurchase",
     "Payment",
+    "ProviderMoney",
     "Purchase",
     "PurchaseMovements",
     "PurchaseRequest",
@@ -135,6 +138,7 @@ __all__ = [
     "losses_of",
     "lost_amount",
     "missing_fields",
+    "money_at_provider",
     "next_version",
     "not_open_result",
     "order_not_found",

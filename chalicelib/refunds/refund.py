@@ -19,6 +19,7 @@ from chalicelib.purchase import (
     Written,
     check_fingerprint,
     is_disputed,
+    money_at_provider,
     next_version,
     read_order,
 )
@@ -50,7 +51,7 @@ def refund_order(
         NotFound: no order has this id.
         Unavailable: the provider did not answer.
     """
-    purchase = _read_paid_order(context, purchase_id)
+    purchase = _read_paid_order(context, purchase_id, now)
     if len(dict(request.lines)) != len(request.lines):
         raise BadInput("`lines` must name each line once.", field="$.lines")
     if request.amount is not None and request.amount < 1:
@@ -65,15 +66,16 @@ def cancel_paid_order(
 
     The order counts as cancelled once the refund is done.
     """
-    purchase = _read_paid_order(context, purchase_id)
+    purchase = _read_paid_order(context, purchase_id, now)
     request = RefundRequest(key=key, fingerprint=fingerprint, lines=(), restock=True, actor=actor, full=True)
     return _execute_refund(context, purchase, request, now)
 
 
-def _read_paid_order(context: CheckoutContext, purchase_id: str) -> Purchase:
+def _read_paid_order(context: CheckoutContext, purchase_id: str, now: Instant) -> Purchase:
     purchase = read_order(context, purchase_id)
     if purchase.state is not PurchaseState.PAID:
-        raise Conflict("The order is not paid yet. Refund it once it is paid.", code="complete_in_progress")
+        sentence = money_at_provider(context, purchase, now).sentence()
+        raise Conflict(f"The order is not paid yet. Refund it once it is paid. {sentence}", code="complete_in_progress")
     return purchase
 
 

@@ -60,6 +60,14 @@ class Queue:
             if answer.get("Failed"):
                 raise NotSentError(f"{len(answer['Failed'])} messages: {answer['Failed'][0].get('Code')}")
 
+    def length(self) -> int:
+        """Return how many messages wait or are being handled, approximately. Messages with a delay are left out."""
+        found = self.sqs.get_queue_attributes(
+            QueueUrl=self.url,
+            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+        )["Attributes"]
+        return int(found["ApproximateNumberOfMessages"]) + int(found["ApproximateNumberOfMessagesNotVisible"])
+
 
 @dataclass(frozen=True, slots=True)
 class EventBus:

@@ -78,8 +78,9 @@ def test_placed_order_is_not_cancelled(api: ApiClient) -> None:
     before = api.snapshot()
     reply = cancel(api, order)
     assert (reply.status, reply.body["code"]) == (409, "complete_in_progress")
-    assert (
-        reply.body["detail"] == "The order is being paid. Retry once it is paid, or put it on hold and cancel it then."
+    assert reply.body["detail"] == (
+        "The order is being paid. Retry once it is paid, or put it on hold and cancel it then."
+        " The payment provider has reserved nothing."
     )
     assert api.snapshot() == before
 
@@ -93,7 +94,10 @@ def test_order_awaiting_its_buyer_is_not_cancelled(api: ApiClient) -> None:
     before = api.snapshot()
     reply = cancel(api, f"ord_{purchase_id}")
     assert (reply.status, reply.body["code"]) == (409, "complete_in_progress")
-    assert reply.body["detail"] == "The order awaits its buyer, who has to confirm the payment. Retry once it is paid."
+    assert reply.body["detail"] == (
+        "The order awaits its buyer, who has to confirm the payment. Retry once it is paid."
+        " The payment provider has reserved nothing."
+    )
     assert api.snapshot() == before
 
 

@@ -54,7 +54,7 @@ def test_only_its_adapter_imports_stripe() -> None:
         for path in _files()
         if any(name.split(".")[0] == "stripe" for name in _imports(path))
     }
-    assert importers == {f"payments/stripe/{part}.py" for part in ("gateway", "intents", "webhooks")}
+    assert importers == {f"payments/stripe/{part}.py" for part in ("calls", "errors", "webhooks")}
 
 
 def test_room_is_imported_through_its_public_face_only() -> None:

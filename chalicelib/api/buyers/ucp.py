@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chalicelib.api.auth import authenticated_platform, caller_of, idempotency_key, platform_by_key, profile_of
 from chalicelib.api.buyers import catalog, ucp_responses
 from chalicelib.api.buyers.ucp_requests import (
@@ -212,6 +214,10 @@ def _checkout_response(
 ) -> ApiResponse:
     if isinstance(result, NoPurchase):
         return ApiResponse(200, ucp_responses.error_envelope(result, ucp_responses.CHECKOUT), dict(_NO_STORE))
+    line = request.services.order_line
+    message = line.message(request.now) if line and result.purchase.state is PurchaseState.PLACED else None
+    if message is not None:
+        result = replace(result, messages=(*result.messages, message))
     market, settings = _market_of(request, result.purchase), request.services.settings
     pages = (("terms_of_service", settings.terms_url), ("privacy_policy", settings.privacy_url))
     links = [{"type": kind, "url": url} for kind, url in pages if url]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from chalicelib.api.auth import OPERATOR, require_scope
+from chalicelib.api.operators.provider_money import ProviderMoneyResponse, provider_money
 from chalicelib.api.requests import (
     OPERATOR_ERRORS,
     ApiRequest,
@@ -27,6 +28,7 @@ class OrderHoldResponse(TypedDict):
     state: str
     held_by: str | None
     released_by: str | None
+    provider: ProviderMoneyResponse
 
 
 def put_order_on_hold(request: ApiRequest) -> ApiResponse:
@@ -34,7 +36,7 @@ def put_order_on_hold(request: ApiRequest) -> ApiResponse:
     actor = require_scope(request, OPERATOR)
     validate_body(EmptyBody, request.optional_json())
     purchase = put_on_hold(request.services.context, purchase_id_of_order(request), actor, request.now)
-    return no_store_response(200, _order_hold_response(purchase))
+    return _order_hold_response(request, purchase)
 
 
 def release_order_from_hold(request: ApiRequest) -> ApiResponse:
@@ -42,17 +44,19 @@ def release_order_from_hold(request: ApiRequest) -> ApiResponse:
     actor = require_scope(request, OPERATOR)
     validate_body(EmptyBody, request.optional_json())
     purchase = release_from_hold(request.services.context, purchase_id_of_order(request), actor, request.now)
-    return no_store_response(200, _order_hold_response(purchase))
+    return _order_hold_response(request, purchase)
 
 
-def _order_hold_response(purchase: Purchase) -> OrderHoldResponse:
+def _order_hold_response(request: ApiRequest, purchase: Purchase) -> ApiResponse:
     payment = purchase.payment
-    return {
+    answer: OrderHoldResponse = {
         "order_id": order_id(purchase.id),
         "state": purchase.state.value,
         "held_by": payment.held_by if payment else None,
         "released_by": payment.released_by if payment else None,
+        "provider": provider_money(request, purchase),
     }
+    return no_store_response(200, answer)
 
 
 _STATUSES = (200, 404, *OPERATOR_ERRORS)

@@ -7,6 +7,7 @@ from typing import Literal, cast
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from chalicelib.api.auth import OPERATOR, require_scope
+from chalicelib.api.operators.provider_money import ProviderMoneyResponse, provider_money
 from chalicelib.api.requests import (
     OPERATOR_ERRORS,
     ApiRequest,
@@ -81,20 +82,21 @@ class OrderMoney(TypedDict):
     refunds: list[RefundState]
     disputes: list[DisputeState]
     movements: list[BalanceMovement]
+    provider: ProviderMoneyResponse
 
 
 def get_order_money(request: ApiRequest) -> ApiResponse:
     """Get an order's refunds, disputes and balance movements. ``fees`` are sums by currency of settlement.
 
-    Movements are known after the nightly comparison with the provider.
+    Movements are known after the nightly comparison with the provider. ``provider`` is what it says at this moment.
     """
     require_scope(request, OPERATOR)
     context = request.services.context
     purchase = read_order(context, purchase_id_of_order(request))
-    return no_store_response(200, _order_money(purchase, context.movements.of_purchase(purchase.id)))
+    return no_store_response(200, _order_money(request, purchase, context.movements.of_purchase(purchase.id)))
 
 
-def _order_money(purchase: Purchase, movements: list[Movement]) -> OrderMoney:
+def _order_money(request: ApiRequest, purchase: Purchase, movements: list[Movement]) -> OrderMoney:
     refunded, lost = refunded_amount(purchase), lost_amount(purchase)
     fees = dict.fromkeys((movement.currency for movement in movements), 0)
     for movement in movements:
@@ -111,6 +113,7 @@ def _order_money(purchase: Purchase, movements: list[Movement]) -> OrderMoney:
         "refunds": [_refund_state(refund) for refund in purchase.refunds],
         "disputes": [_dispute_state(dispute) for dispute in purchase.disputes],
         "movements": [_balance_movement(movement) for movement in movements],
+        "provider": provider_money(request, purchase),
     }
 
 
