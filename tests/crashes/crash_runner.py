@@ -12,11 +12,12 @@ from tests.crashes.connection import Connection, Fault, faults_of
 from tests.crashes.crash_world import PAST_ANY_HOLD, CrashWorld, repeat_until_done, run_action
 from tests.crashes.invariants import InvariantsAfterWrite, check_invariants, intended_outcome
 from tests.crashes.invariants_ledger import closed_ledger_rows
+from tests.crashes.invariants_money import has_open_refund
 from tests.crashes.snapshot import take_snapshot
 from tests.crashes.use_case import UseCase
 
-_MAX_NIGHTS = 3
-"""Days to close until every ledger entry is in a closed file."""
+_MAX_NIGHTS = 4
+"""Nights until every refund has ended and every ledger entry is in a closed file."""
 
 
 class FollowUp(StrEnum):
@@ -156,7 +157,7 @@ class CrashEnumeration:
         world.settle()
         for _ in range(_MAX_NIGHTS):
             state = take_snapshot(world)
-            if len(closed_ledger_rows(state)) == len(state.ledger_rows()):
+            if len(closed_ledger_rows(state)) == len(state.ledger_rows()) and not has_open_refund(state):
                 break
             world.run_night()
         violations = world.violations + check_invariants(world)

@@ -12,16 +12,17 @@ from chalicelib.instants import SECOND
 from tests.crashes import invariants_ledger, invariants_money, invariants_risk, invariants_stock
 from tests.crashes.crash_world import CrashWorld
 from tests.crashes.invariants_ledger import export_violations
-from tests.crashes.invariants_money import stock_before_money_violations
+from tests.crashes.invariants_money import stock_before_money_violations, too_early_refunds
 from tests.crashes.invariants_stock import bucket_violations, count_units
 from tests.crashes.snapshot import Snapshot, take_snapshot
 
 
 class InvariantsAfterWrite:
-    """Check Invariants 1a, 5a, 7b and 7c, which hold after every write."""
+    """Check Invariants 1a, 4c, 5a, 7b and 7c, which hold after every write."""
 
     def __init__(self) -> None:
         self._closed: dict[str, bytes] = {}
+        self._refunds_done: set[tuple[str, str]] = set()
 
     def __call__(self, world: CrashWorld, table: str) -> Iterator[str]:
         """Yield the violations that a write to this table may cause."""
@@ -29,6 +30,8 @@ class InvariantsAfterWrite:
             state = take_snapshot(world)
             yield from bucket_violations(state)
             yield from stock_before_money_violations(state)
+        elif table == "commerce" and world.provider.name == "stripe":
+            yield from too_early_refunds(take_snapshot(world), self._refunds_done)
         elif table == "objects":
             objects = world.fake_aws.objects()
             yield from export_violations(objects)
@@ -54,6 +57,7 @@ def check_invariants(world: CrashWorld) -> list[str]:
         *world.provider.violations(),
         *invariants_risk.decline_violations(state),
         *invariants_ledger.ledger_violations(state),
+        *invariants_ledger.clearing_violations(state, world.followed_until),
         *export_violations(state.objects),
         *invariants_ledger.closed_day_violations(state),
         *invariants_ledger.event_violations(state),
@@ -85,7 +89,11 @@ def intended_outcome(world: CrashWorld) -> dict[str, Any]:
                 "totals": purchase.totals,
                 "discounts": [(one.code, one.parts) for one in purchase.discounts],
                 "failed": purchase.payment is not None and purchase.payment.failure is not None,
-                "refunds": [(one.id, one.amount, one.restock, one.lines) for one in purchase.refunds],
+                "refunds": [
+                    (one.id, one.amount, one.restock, one.lines, one.failure_code is not None)
+                    for one in purchase.refunds
+                ],
+                "disputes": [(one.status, one.amount, one.withdrawn) for one in purchase.disputes],
                 "cancelled": purchase.cancelled_at is not None,
             }
             for purchase_id, purchase in sorted(state.purchases.items())

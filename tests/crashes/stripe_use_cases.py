@@ -116,6 +116,10 @@ STRIPE_CASES = (
     use_case("held with money reserved: captured in the console", *MARKET_ORDER, capture_in_console(ADA), *EVENTS),
     use_case("held with money reserved: a part captured", *MARKET_ORDER, capture_in_console(ADA, 100), *EVENTS),
     use_case(
+        "held with money reserved: a part captured, then cancelled",
+        *(*MARKET_ORDER, capture_in_console(ADA, 100), *EVENTS, cancel_order(ADA)),
+    ),
+    use_case(
         "held with money reserved: captured and refunded in the console",
         *(*MARKET_ORDER, capture_in_console(ADA), refund_at_provider(ADA), *EVENTS),
     ),
@@ -125,7 +129,7 @@ STRIPE_CASES = (
     ),
     use_case(
         "held with money reserved: expired, no event",
-        *(*MARKET_ORDER, advance_clock(5 * DAY), lose_messages, advance_clock(2 * DAY), recover_orders),
+        *(*MARKET_ORDER, advance_clock(5 * DAY), lose_messages, advance_clock(2 * DAY), deliver_capture(ADA)),
     ),
     use_case(
         "captured and refunded in the console before the order is paid",
@@ -145,7 +149,7 @@ STRIPE_CASES = (
     use_case(
         "placed: past its deadline, its money reserved",
         *(*place_order(ADA, ("mug", 1), token="timeout"), deliver_capture(ADA), lose_messages),
-        *(advance_clock(20 * MINUTE), recover_orders),
+        *(advance_clock(20 * MINUTE), deliver_capture(ADA)),
     ),
     use_case(
         "placed: 500 without effect, and the search lags",

@@ -14,8 +14,13 @@ from tests.crashes.test_crashes import sequential_reads_without_logs
 from tests.crashes.test_stripe_crashes import ASKS, CASES, stripe_worlds_of
 from tests.crashes.use_case import UseCase
 from tests.providers.wrong_stripe import (
+    each_event_adds_a_refund,
+    entries_numbered_by_position,
     failure_believed,
+    pending_refund_taken_as_done,
     processing_taken_as_paid,
+    released_money_taken_as_refund,
+    replayed_refund_believed,
     second_try_without_look_up,
     stripe_units_taken_as_minor_units,
 )
@@ -28,7 +33,13 @@ CONTROLS: list[tuple[Control, str]] = [
     (failure_believed, "capture: ok"),
     (second_try_without_look_up, "capture: a card that works again"),
     (processing_taken_as_paid, "capture: CaptureFailsLater"),
+    (released_money_taken_as_refund, "event: of a released hold"),
+    (pending_refund_taken_as_done, "refund an amount"),
+    (replayed_refund_believed, "refund: answer lost, failed, then repeated"),
+    (replayed_refund_believed, "refund: answer lost, then repeated after a day"),
+    (entries_numbered_by_position, "refund: the second is done first"),
     (stripe_units_taken_as_minor_units, "in ariary: capture"),
+    (each_event_adds_a_refund, "refund in the console"),
 ]
 
 

@@ -41,6 +41,8 @@ _CARDS: Final = {
     "ok_4242": "pm_card_visa",
     "requires_action": "pm_card_authenticationRequired_{request}",
     "capture_refused": "pm_card_captureDeclined_{request}",
+    "refund_pending": "pm_card_pendingRefund_{request}",
+    "refund_fails": "pm_card_refundFail_{request}",
 }
 
 

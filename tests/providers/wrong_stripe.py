@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from chalicelib.payments import Authorisation, AuthorisationRequest, Captured, Declined, OutcomeUnknownError
+from chalicelib.finance import LedgerEntry, entries
+from chalicelib.payments import (
+    Authorisation,
+    AuthorisationRequest,
+    Captured,
+    Declined,
+    DisputeStatus,
+    OutcomeUnknownError,
+    ProviderDispute,
+    RefundStatus,
+)
 from chalicelib.payments.stripe import balance, disputes, gateway, intents, refunds
+from chalicelib.payments.stripe.disputes import StripeDisputes
 from chalicelib.payments.stripe.errors import Call
 from chalicelib.payments.stripe.gateway import StripeGateway
 from chalicelib.payments.stripe.intents import to_captured
 from chalicelib.payments.stripe.lookup import IntentLookup
+from chalicelib.payments.stripe.refunds import StripeRefunds
+from chalicelib.refunds import provider_refund
 
 
 def failure_believed(patch: pytest.MonkeyPatch) -> None:
@@ -57,8 +71,53 @@ def processing_taken_as_paid(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(StripeGateway, "capture", capture)
 
 
+def released_money_taken_as_refund(patch: pytest.MonkeyPatch) -> None:
+    """Book each refund object of Stripe, also that of a released hold or of the rest of a part capture."""
+    patch.setattr(refunds, "_moves_money", lambda made: True)
+    patch.setattr(provider_refund, "_is_of_payment", lambda purchase, made: True)
+
+
+def pending_refund_taken_as_done(patch: pytest.MonkeyPatch) -> None:
+    """Book a refund as done when Stripe has only accepted it."""
+    patch.setitem(refunds._STATUSES, "pending", RefundStatus.SUCCEEDED)
+
+
+def replayed_refund_believed(patch: pytest.MonkeyPatch) -> None:
+    """Ask for a refund without a look at the refunds that exist, and believe the replayed answer."""
+    patch.setattr(StripeRefunds, "_made", lambda self, provider_id, refund_id, units: None)
+
+
+def inquiry_taken_as_loss(patch: pytest.MonkeyPatch) -> None:
+    """Book an inquiry as a lost dispute."""
+    find = StripeDisputes.find
+
+    def find_lost(self: StripeDisputes, dispute_id: str) -> ProviderDispute | None:
+        found = find(self, dispute_id)
+        if found is None or found.status is not DisputeStatus.INQUIRY:
+            return found
+        return replace(found, status=DisputeStatus.LOST, withdrawn=found.amount)
+
+    patch.setattr(StripeDisputes, "find", find_lost)
+
+
 def stripe_units_taken_as_minor_units(patch: pytest.MonkeyPatch) -> None:
     """Take Stripe's units for minor units by ISO 4217, in requests and in answers."""
     for module in (balance, disputes, gateway, intents, refunds):
         for name in ("to_provider_amount", "from_provider_amount"):
             patch.setattr(module, name, lambda amount, currency: amount, raising=False)
+
+
+def each_event_adds_a_refund(patch: pytest.MonkeyPatch) -> None:
+    """Book the refund of each event, also of a second event about the same change."""
+    patch.setattr(provider_refund, "_known_refund", lambda purchase, made: None)
+
+
+def entries_numbered_by_position(patch: pytest.MonkeyPatch) -> None:
+    """Number the entries of an order by their position, so that a later fact renumbers those that are posted."""
+    named = entries._PurchaseEntries.entries
+
+    def numbered(self: Any, paid_at: int) -> Iterator[LedgerEntry]:
+        for number, entry in enumerate(named(self, paid_at), start=1):
+            yield replace(entry, id=f"{self._purchase.id}.{number}")
+
+    patch.setattr(entries._PurchaseEntries, "entries", numbered)

@@ -24,6 +24,8 @@ from chalicelib.refunds.allocation import RefundAllocation
 from tests.simulation.schedule_search import ScheduleSearch
 from tests.simulation.simulator import FAULT_CLASSES
 from tests.simulation.worlds.money import TOKENS, MoneyScript, MoneyWorld
+from tests.simulation.worlds.provider import NewProvider, SimulatedSandbox
+from tests.simulation.worlds.stripe import SimulatedStripe
 
 SCRIPT_COUNT = int(os.environ.get("LIVEDROP_SCHEDULES", "240"))
 PARTS = 2
@@ -55,19 +57,37 @@ _operator = st.one_of(
         lambda action: [(action, 0)]
     ),
 )
-_provider = st.one_of(
+_console = (
     st.tuples(st.just("sends an event"), _index),
     st.tuples(st.just("refunds in the console"), _index, st.integers(0, 3_000)),
 )
-SCRIPTS = st.builds(
-    MoneyScript,
-    seed=st.integers(0, 2**32),
-    faults=st.sampled_from(sorted(FAULT_CLASSES, reverse=True)),
-    channel=st.sampled_from(["own", "market", "own", "own"]),
-    buyers=st.tuples(_steps, _steps),
-    operator=st.lists(_operator, min_size=2, max_size=6).map(_flat),
-    provider=st.lists(_provider, min_size=1, max_size=6),
+_bank = (
+    st.tuples(st.just("disputes"), _index, st.integers(0, 3_000)),
+    st.tuples(st.just("fails a refund"), _index),
+    st.tuples(st.just("captures in the console"), _index),
+    st.tuples(st.just("takes other payments"), _index),
 )
+
+
+Scripts = st.SearchStrategy[MoneyScript]
+
+
+def scripts_with(new_provider: NewProvider, *provider_steps: st.SearchStrategy[tuple[Any, ...]]) -> Scripts:
+    """Draw scripts for a provider, with these steps of its own."""
+    return st.builds(
+        MoneyScript,
+        seed=st.integers(0, 2**32),
+        faults=st.sampled_from(sorted(FAULT_CLASSES, reverse=True)),
+        channel=st.sampled_from(["own", "market", "own", "own"]),
+        buyers=st.tuples(_steps, _steps),
+        operator=st.lists(_operator, min_size=2, max_size=6).map(_flat),
+        provider=st.lists(st.one_of(*provider_steps), min_size=1, max_size=6),
+        new_provider=st.just(new_provider),
+    )
+
+
+SANDBOX_SCRIPTS = scripts_with(SimulatedSandbox, *_console)
+STRIPE_SCRIPTS = scripts_with(SimulatedStripe, *_console, *_bank)
 
 EXPECTED_EVENTS = [
     "pays",
@@ -104,14 +124,14 @@ EXPECTED_EVENTS_LONG_FORM = [
 
 
 def run_scripts(
-    examples: int, seed_: int, check_script: Callable[[MoneyScript], None], *, shrinks: bool = True
+    scripts: Scripts, examples: int, seed_: int, check_script: Callable[[MoneyScript], None], *, shrinks: bool = True
 ) -> None:
     """Run scripts that hypothesis draws from a seed. It reduces a failing script to the simplest that fails."""
     quiet = settings(
         max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck),
         phases=[Phase.generate, *([Phase.shrink] if shrinks else [])],
     )  # fmt: skip
-    seed(seed_)(quiet(given(SCRIPTS)(check_script)))()
+    seed(seed_)(quiet(given(scripts)(check_script)))()
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -123,7 +143,7 @@ def test_ledger_provider_and_orders_agree_in_every_script(search: ScheduleSearch
         events_seen["schedules"] += 1
 
     def run_schedule(_: int) -> Counter[str]:
-        run_scripts(SCRIPT_COUNT // PARTS, part, check_script)
+        run_scripts(SANDBOX_SCRIPTS, SCRIPT_COUNT // PARTS, part, check_script)
         return events_seen - Counter(schedules=1)
 
     search.expect_invariants_hold(
@@ -185,7 +205,7 @@ def test_the_search_catches_wrong_money(
         MoneyWorld(script).run()
 
     def run_schedule(seed_: int) -> Counter[str]:
-        run_scripts(5, seed_, check_script, shrinks=False)
+        run_scripts(SANDBOX_SCRIPTS, 5, seed_, check_script, shrinks=False)
         return Counter()
 
     search.expect_control_caught(request.node.callspec.id, 120, run_schedule)

@@ -32,8 +32,9 @@ from chalicelib.recovery import reconcile_payments, recover_lost_orders
 from chalicelib.refunds import refund_order
 from chalicelib.risk import DeclineLimits, FraudRules
 from tests.builders.purchases import PLATFORM, a_complete_request
-from tests.providers import PaymentRecord, PaymentStatus
+from tests.providers import PaymentRecord, PaymentStatus, RefundRecord
 from tests.simulation.simulator import FAULT_CLASSES, RETRYABLE_ERRORS
+from tests.simulation.worlds.provider import NewProvider, SimulatedSandbox
 from tests.simulation.worlds.purchases import PurchaseWorld
 
 CLOCK_JUMPS = (1_000, 4_000, 40_000, 61_000, 11 * MINUTE)
@@ -53,6 +54,7 @@ class MoneyScript:
     buyers: Sequence[Sequence[tuple[Any, ...]]]
     operator: Sequence[tuple[Any, ...]]
     provider: Sequence[tuple[Any, ...]]
+    new_provider: NewProvider = SimulatedSandbox
 
 
 class MoneyWorld(PurchaseWorld):
@@ -60,7 +62,7 @@ class MoneyWorld(PurchaseWorld):
 
     def __init__(self, script: MoneyScript) -> None:
         self.script = script
-        super().__init__(script.seed)
+        super().__init__(script.seed, script.new_provider)
         self.stored_event_ids: list[str] = []
 
     def new_context(self, **fields: Any) -> CheckoutContext:
@@ -160,6 +162,8 @@ class MoneyWorld(PurchaseWorld):
         if not payments:
             return False
         payment = payments[index % len(payments)]
+        if action not in {"sends an event", "refunds in the console"}:
+            return self.provider.take_step(action, payment, *rest)
         if action == "refunds in the console":
             if payment.status is not PaymentStatus.CAPTURED or not payment.left:
                 return False
@@ -207,11 +211,20 @@ class MoneyWorld(PurchaseWorld):
         """Recover and reconcile without faults, on three days, as the nightly jobs do."""
         for _ in range(3):
             self.simulator.advance_clock(8 * 24 * HOUR)
+            self.deliver_events()
             recover_lost_orders(self.context, self.deliver_capture, self.simulator.now)
             reconcile_payments(self.context, self.deliver_capture, 0, self.simulator.now)
         compared = reconcile_payments(self.context, lambda *_: None, 0, self.simulator.now)
         assert (compared.differences, compared.enqueued) == ([], 0), "provider and orders differ"
         return self.purchases()
+
+    def deliver_events(self) -> None:
+        """Deliver all events that the provider has sent of itself, until none is left."""
+        while events := self.provider.due_events():
+            for event in events:
+                store_event(self.context, event, self.simulator.now)
+                with suppress(*RETRYABLE_ERRORS):
+                    process_event(self.context, self.provider.name, event.id, self.simulator.now)
 
     def deliver_capture(self, purchase_id: str, attempt: int) -> None:
         """Deliver a capture message at most four times, as the queue does."""
@@ -241,22 +254,31 @@ class MoneyWorld(PurchaseWorld):
             assert rows == (), "a ledger entry without money"
             return
         (payment,) = captured_payments
-        refunds = {one.provider_id: one.amount for one in order.refunds if one.amount and not one.failure_code}
+        refunds = {one.provider_id: one for one in order.refunds if one.amount and one.provider_id}
         assert not any(one.is_pending for one in order.refunds), "a refund is still pending"
         assert payment.captured == order.totals.total
-        assert refunds == {one.id: one.amount for one in payment.refunds if not one.failed}
-        remaining = payment.captured - sum(refunds.values())
-        assert remaining == payment.left
+        assert {made.id for made in payment.refunds if not made.failed} <= refunds.keys() <= _ids(payment.refunds)
+        for made in payment.refunds:
+            known = refunds.get(made.id)
+            assert known is None or (known.amount, known.failure_code is not None) == (made.amount, made.failed)
+        withdrawn = sum(dispute.withdrawn for dispute in order.disputes)
+        remaining = payment.captured - sum(made.amount for made in payment.refunds if not made.failed) - withdrawn
+        assert remaining == payment.left, "the order's disputes differ from the provider's"
         assert remaining >= 0, "more was refunded than captured"
         assert sum(row.amount for row in rows) == remaining, "the ledger differs from the provider"
-        if remaining == 0:
+        if remaining == 0 and not withdrawn:
             self.simulator.events_seen["refunded whole"] += 1
             for column in ("amount", "gross", "discount", "net", "tax", "shipping", "commission"):
                 assert sum(getattr(row, column) for row in rows) == 0, f"{column} does not net to zero"
         self.simulator.events_seen["refunds that failed later"] += sum(
             one.failed_at is not None for one in order.refunds
         )
+        self.simulator.events_seen["lost to a dispute"] += withdrawn > 0
         self.simulator.events_seen["refunded in part"] += 0 < remaining < payment.captured
         self.simulator.events_seen["rows"] += len(rows)
         assert len({row.id for row in rows}) == len(rows)
         assert all(isinstance(row, LedgerEntry) for row in rows)
+
+
+def _ids(refunds: Sequence[RefundRecord]) -> set[str]:
+    return {refund.id for refund in refunds}
