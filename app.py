@@ -28,7 +28,7 @@ from chalicelib.api import (
 from chalicelib.discounts import Discounts
 from chalicelib.errors import InvariantBroken
 from chalicelib.finance import open_exports, open_ledger
-from chalicelib.instants import SECOND, Instant, clock
+from chalicelib.instants import MINUTE, SECOND, Instant, clock
 from chalicelib.payments import (
     EventStore,
     Gateway,
@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     from chalicelib.finance import Exports
 
 Event = dict[str, Any]
+RECONCILIATION_TIME: Instant = 8 * MINUTE
+"""How long one run reconciles payments. The timeout leaves two minutes more, for the last order and the statement."""
 
 app = LivedropApi(app_name="livedrop", configure_logs=False)
 app.register_middleware(ConvertToMiddleware(logger.inject_lambda_context), "pure_lambda")
@@ -302,12 +304,12 @@ def close_day(event: Event, context: Any) -> Event:
 
 @app.lambda_function(name="maintenance")
 def maintenance(event: Event, context: Any) -> Event:
-    """Run once a day by schedule, and by command: recover orders, audit a drop, or reconcile payments."""
+    """Run by schedule, and by command: recover orders, audit a drop, or reconcile payments."""
     capture_queue = queue(settings().capture_queue_url)
     match event:
         case {"audit": request}:
             return audit_drop(request, worker_context(), capture_queue, clock())
         case {"reconcile": request}:
-            return reconcile_payments(request, worker_context(), capture_queue, clock())
+            return reconcile_payments(request, worker_context(), capture_queue, clock, RECONCILIATION_TIME)
         case _:
             return recover_orders(worker_context(), exports().day_closer.exporter, capture_queue, clock())

@@ -78,6 +78,10 @@ class BalanceSource(Protocol):
         """
         ...
 
+    def balance(self, now: Instant) -> dict[str, int]:
+        """Return what the provider owes the shop now, by currency, in minor units: the sum of all movements."""
+        ...
+
 
 class Gateway(BalanceSource, Protocol):
     """A payment provider. Every call is idempotent by purchase and attempt (refunds: by refund id).

@@ -120,11 +120,13 @@ class MovementStore:
                 ConditionExpression="#until = :before",
                 ExpressionAttributeNames={"#until": "until"},
                 ExpressionAttributeValues=aws.to_item({":until": until, ":before": cursor.until}),
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
-            if not aws.is_condition_failure(error):
+            existing = aws.existing_item(error)
+            if not aws.is_condition_failure(error) or existing is None:
                 raise
-            return self._read_cursor(cursor.provider) or cursor
+            return _to_cursor(cursor.provider, existing)
         return replace(cursor, until=until)
 
     def _read_cursor(self, provider: str) -> BalanceCursor | None:

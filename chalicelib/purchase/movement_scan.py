@@ -49,18 +49,15 @@ def _items(store: PurchaseStore, after: ScanPosition | None) -> Iterator[aws.Ite
     start: dict[str, Any] = {}
     if after is not None:
         start = {"ExclusiveStartKey": aws.to_item({"pk": after[0], "sk": after[1]})}
-    while True:
-        page = store.dynamodb.scan(
-            TableName=store.commerce_table,
-            FilterExpression="sk = :purchase OR begins_with(sk, :movement)",
-            ExpressionAttributeValues=aws.to_item({":purchase": _SORT_KEY, ":movement": MOVEMENT_PREFIX}),
-            ConsistentRead=True,
-            **start,
-        )
+    pages = store.dynamodb.get_paginator("scan").paginate(
+        TableName=store.commerce_table,
+        FilterExpression="sk = :purchase OR begins_with(sk, :movement)",
+        ExpressionAttributeValues=aws.to_item({":purchase": _SORT_KEY, ":movement": MOVEMENT_PREFIX}),
+        ConsistentRead=True,
+        **start,
+    )
+    for page in pages:
         yield from page["Items"]
-        if "LastEvaluatedKey" not in page:
-            return
-        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
 
 def _pk(item: aws.Item) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 from chalicelib import recovery
 from chalicelib.errors import LivedropError
 from chalicelib.finance import Exporter, Exports
-from chalicelib.instants import HOUR, Clock, Instant
+from chalicelib.instants import Clock, Instant, rfc3339
 from chalicelib.purchase import CheckoutContext, EnqueueCapture
-from chalicelib.recovery import MAX_DETAIL, build_audit_report, repair_stock
+from chalicelib.recovery import MAX_DETAIL, ReconciliationReport, build_audit_report, repair_stock
 from chalicelib.streams.batch import each_message
 from chalicelib.streams.messaging import Queue
 from chalicelib.telemetry import count, logger, report_broken_invariant
@@ -71,14 +71,44 @@ def audit_drop(
 
 
 def reconcile_payments(
-    request: Mapping[str, Any], context: CheckoutContext, capture_queue: Queue, now: Instant
+    request: Mapping[str, Any], context: CheckoutContext, capture_queue: Queue, clock: Clock, time_limit: Instant
 ) -> dict[str, Any]:
-    """Compare the provider's payments of the last hours with the orders, for ``livedrop payments reconcile``."""
-    report = asdict(
-        recovery.reconcile_payments(context, capture_enqueuer(capture_queue), now - request["hours"] * HOUR, now)
+    """Follow the provider's balance and go on with the comparison of orders, for at most ``time_limit`` milliseconds.
+
+    ``begin`` in the request begins a new comparison. A schedule and ``livedrop payments reconcile`` call this function
+    until the report is complete.
+    """
+    began_at = clock()
+    report = recovery.reconcile_payments(
+        context,
+        capture_enqueuer(capture_queue),
+        clock,
+        lambda: clock() - began_at >= time_limit,
+        begin=request.get("begin", False),
     )
-    logger.info("payments reconciled", extra=report | {"differences": len(report["differences"])})
-    return report
+    return _reconciliation_report(report)
+
+
+def _reconciliation_report(report: ReconciliationReport) -> dict[str, Any]:
+    """Return a report as JSON: instants as RFC 3339, counts, differences, and the clearing statement."""
+    followed, comparison = report.followed, report.comparison
+    record: dict[str, Any] = {
+        "complete": report.complete,
+        "movements_since": rfc3339(followed.since),
+        "movements_until": rfc3339(followed.until),
+        "movements_complete": followed.complete,
+        "movements_stored": followed.stored,
+        "provider_available": followed.provider_available,
+    }
+    if comparison is not None:
+        names = (
+            "purchases", "orders", "movements", "foreign", "enqueued", "refunds_recorded", "disputes_recorded",
+            "failed", "differences_count", "differences",
+        )  # fmt: skip
+        record |= {"began_at": rfc3339(comparison.started_at)} | {name: getattr(comparison, name) for name in names}
+    if report.statement is not None:
+        record["clearing"] = [asdict(row) | {"difference": row.difference} for row in report.statement]
+    return record
 
 
 def capture_enqueuer(queue: Queue) -> EnqueueCapture:

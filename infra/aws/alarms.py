@@ -12,7 +12,9 @@ SERVICE = "livedrop"
 """Namespace and service dimension of the functions' own metrics (``chalicelib/telemetry.py``)."""
 
 _ALARMED_METRICS = {
+    "balance_behind": "Movements of the balance at the provider are not stored up to the present",
     "captured_amount_differs": "Another amount than the order's total was captured",
+    "clearing_differences": "The sum of all movements differs from the provider's own balance",
     "captures_without_order": "A payment was captured that no order has",
     "disputes": "A buyer disputes a payment, or a dispute was lost",
     "illegal_transitions": "The code tried a transition that the table of order statuses does not have",

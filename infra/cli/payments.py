@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -12,22 +13,38 @@ from infra.cli.stack import DeployedStack, StackOption
 
 app = typer.Typer(help="Reconcile payments with the provider; store its keys.", no_args_is_help=True)
 console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
 
 
 @app.command()
-def reconcile(
-    *,
-    hours: Annotated[int, typer.Option(min=1, max=24 * 30, help="Age of the oldest payment compared.")] = 48,
-    stack: StackOption = None,
-) -> None:
-    """Compare every payment at the provider with its order, and enqueue orders that lost webhooks left open.
+def reconcile(*, stack: StackOption = None) -> None:
+    """Compare every order with what moved the shop's balance at the provider, and finish what lost webhooks left open.
 
-    Prints the other differences and exits with 1 when there are any: a person has to check them.
+    Prints the other differences and the clearing statement. Exits with 1 when there is a difference, or when the
+    provider did not answer: a person has to check.
     """
-    report = DeployedStack.of(stack).invoke_maintenance({"reconcile": {"hours": hours}})
+    deployed = DeployedStack.of(stack)
+    report = until_complete(lambda begin: deployed.invoke_maintenance({"reconcile": {"begin": begin}}))
     console.print_json(data=report)
-    if report["differences"]:
+    differing = [row for row in report.get("clearing") or [] if row["difference"]]
+    if not report["complete"] or report["differences_count"] or differing or "clearing" not in report:
         raise typer.Exit(1)
+
+
+def until_complete(run: Callable[[bool], dict[str, Any]]) -> dict[str, Any]:
+    """Run the function until its report is complete or does not change. Prints how far it came on stderr.
+
+    The comparison begins once all movements are stored.
+    """
+    report, seen = run(True), None
+    while not report["complete"]:
+        progress = report["movements_until"], report.get("purchases"), report.get("movements")
+        errors.print(f"movements until {progress[0]} stored, {progress[1] or 0} purchases compared")
+        if progress == seen or not report["provider_available"]:
+            return report
+        seen = progress
+        report = run(not report["movements_complete"])
+    return report
 
 
 @app.command()

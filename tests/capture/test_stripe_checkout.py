@@ -12,9 +12,9 @@ from chalicelib.errors import Unavailable
 from chalicelib.instants import MINUTE
 from chalicelib.payments import OutcomeUnknownError
 from chalicelib.purchase import Purchase, PurchaseState
-from chalicelib.recovery import reconcile_payments
 from chalicelib.refunds import cancel_paid_order
 from tests.builders.purchases import NOW, a_complete_request
+from tests.builders.reconciliation import compare_all
 from tests.builders.shop import ShopFixture
 from tests.doubles.stripe import Account, Behaviour, ManualClock, faults
 from tests.payments.stripe_requests import DECLINED, REQUIRES_ACTION, VISA, captured_at, gateway_of, statuses
@@ -129,7 +129,8 @@ def test_a_refund_in_the_console_is_recorded_by_reconciliation(shop: ShopFixture
     purchase = shop.place(("mug", 1), token=VISA)
     process_attempt(shop.context, purchase.id, 1, NOW)
     account.console_refund(account.records("payment_intent")[0]["id"], 100)
-    found = reconcile_payments(shop.context, lambda *_: None, 0, NOW + 5 * MINUTE)
+    account.advance(60)
+    found = compare_all(shop.context, NOW + 10 * MINUTE)
     assert (found.refunds_recorded, found.differences) == (1, [])
     assert [one.amount for one in shop.read(purchase.id).refunds] == [100]
 
@@ -138,5 +139,6 @@ def test_payments_of_other_software_are_no_differences(shop: ShopFixture, accoun
     purchase = shop.place(("mug", 1), token=VISA)
     process_attempt(shop.context, purchase.id, 1, NOW)
     account.foreign_payment(metadata={"attempt": "first", "purchase": purchase.id})
-    found = reconcile_payments(shop.context, lambda *_: None, 0, NOW + 5 * MINUTE)
-    assert (found.payments, found.differences) == (1, [])
+    account.advance(60)
+    found = compare_all(shop.context, NOW + 10 * MINUTE)
+    assert (found.movements, found.foreign, found.differences) == (2, 1, [])

@@ -135,7 +135,7 @@ class CrashableProcess:
         return jobs.audit_drop(request, self.context, self.queues["captures"], now)
 
     def reconcile(self, now: Instant) -> None:
-        jobs.reconcile_payments({"hours": 48}, self.context, self.queues["captures"], now)
+        jobs.reconcile_payments({"begin": True}, self.context, self.queues["captures"], lambda: now, HOUR)
 
     def close_day(self, now: Instant) -> None:
         jobs.close_days(self.exports, lambda: now)

@@ -22,8 +22,9 @@ def ledger_violations(state: Snapshot) -> Iterator[str]:
         if any(row != rows[0] for row in rows):
             yield f"the ledger has two different rows with id {entry_id}"
     rows_by_purchase: dict[str, list[Record]] = {}
-    for rows in entries.values():
+    for entry_id, rows in entries.items():
         if rows[0]["entry_type"].startswith(MOVEMENT):
+            yield from _movement_violations(entry_id, rows[0])
             continue
         rows_by_purchase.setdefault(rows[0]["order_id"].removeprefix("ord_"), []).append(rows[0])
     yield from (
@@ -32,6 +33,14 @@ def ledger_violations(state: Snapshot) -> Iterator[str]:
     )
     for purchase in state.purchases.values():
         yield from _entry_violations(purchase, rows_by_purchase.get(purchase.id, []))
+
+
+def _movement_violations(entry_id: str, row: Record) -> Iterator[str]:
+    """A movement changes the balance at the provider, and neither money nor units of its order."""
+    if row["amount"] or row["quantity"] or not row["clearing"]:
+        yield f"{entry_id}: a movement of {row['clearing']} says {row['amount']} and {row['quantity']} units"
+    if not entry_id.endswith(f".{row['balance_transaction']}"):
+        yield f"{entry_id}: the movement {row['balance_transaction']} of {row['order_id']}"
 
 
 def _entry_violations(purchase: Purchase, rows: list[Record]) -> Iterator[str]:

@@ -48,13 +48,21 @@ class FakeDynamoDB(StrictFakeDynamoDB):
         ProjectionExpression: str | None = None,
         Select: str = "ALL_ATTRIBUTES",
         ConsistentRead: bool = False,
+        ExclusiveStartKey: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         found = super().query(
             TableName=TableName,
             KeyConditionExpression=_resolve_names(FilterExpression, ExpressionAttributeNames),
             ExpressionAttributeValues=ExpressionAttributeValues or {},
         )
+        if ExclusiveStartKey is not None:
+            start = _key_texts(ExclusiveStartKey)
+            found = {"Items": [item for item in found["Items"] if _key_texts(item) > start]}
         if ProjectionExpression is None:
             return found
         shown = set(_resolve_names(ProjectionExpression, ExpressionAttributeNames).split(", "))
         return {"Items": [{name: item[name] for name in shown & item.keys()} for item in found["Items"]]}
+
+
+def _key_texts(item: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(item[name]["S"] for name in ("pk", "sk") if name in item)

@@ -196,7 +196,7 @@ def run_scenario(deployment: EmulatedDeployment, monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patched:
         patched.setattr("time.time_ns", lambda: later)
         scenario.function("Maintenance", {})
-        assert scenario.function("Maintenance", {"reconcile": {"hours": 1}})["differences"] == []
+        assert scenario.function("Maintenance", {"reconcile": {"begin": True}})["differences"] == []
         repaired = scenario.http("POST", "/drops/d1/repair", {})["repaired"]
         assert (repaired["enqueued"], repaired["remaining"]) == (1, 0)
         add_orphan_limit_entry(deployment.tables)

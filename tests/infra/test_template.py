@@ -76,7 +76,7 @@ def test_failed_message_does_not_repeat_the_rest_of_its_batch() -> None:
 
 def test_failed_schedule_goes_to_a_dead_letter_queue() -> None:
     scheduled = [(name, event) for name, kind, event in _events() if kind == "ScheduleV2"]
-    assert [name for name, _ in scheduled] == ["CloseDay", "Maintenance", "Maintenance"]
+    assert [name for name, _ in scheduled] == ["CloseDay", "Maintenance", "Maintenance", "Maintenance"]
     for name, event in scheduled:
         assert event["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0].endswith(TERMINAL)
         assert event["ScheduleExpressionTimezone"] == {"Ref": "TimeZone"}

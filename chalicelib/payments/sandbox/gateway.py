@@ -29,7 +29,7 @@ from chalicelib.payments.sandbox.afterwards import (
     refunded_amount,
     refunds_of,
 )
-from chalicelib.payments.sandbox.movements import movements_of
+from chalicelib.payments.sandbox.movements import balance_of, movements_of
 from chalicelib.payments.sandbox.refunds import SandboxRefunds
 from chalicelib.payments.sandbox.store import SandboxPayment, SandboxStatus, SandboxStore
 from chalicelib.payments.sandbox.webhooks import WEBHOOK_TOKENS, emit_webhooks
@@ -229,6 +229,10 @@ class SandboxGateway:
     def movements(self, since: Instant, until: Instant) -> Iterator[Movement]:
         """Yield the movements of the sandbox's balance in a period: captures with their fees, and refunds. A scan."""
         return movements_of(self._store.captured(), since, until)
+
+    def balance(self, now: int) -> dict[str, int]:
+        """Return what was captured, less fees and refunds, by currency. The sandbox pays nothing out. A scan."""
+        return balance_of(self._store.captured(), now)
 
     def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
         """Return the purchase and attempt in the payment's id. No call."""

@@ -26,6 +26,14 @@ def movements_of(payments: Iterable[SandboxPayment], since: Instant, until: Inst
                 yield movement
 
 
+def balance_of(payments: Iterable[SandboxPayment], now: Instant) -> dict[str, int]:
+    """Return the sum of all movements until ``now``, by currency. The sandbox pays nothing out."""
+    sums: dict[str, int] = {}
+    for movement in movements_of(payments, 0, now + 1):
+        sums[movement.currency] = sums.get(movement.currency, 0) + movement.net
+    return sums
+
+
 def _movements_of_payment(payment: SandboxPayment) -> Iterator[Movement]:
     provider_id = f"sbx_{payment.id}"
     charge_id = f"sbx_ch_{payment.id}"

@@ -52,6 +52,15 @@ class StripeBalance:
             for entry in page:
                 yield self._to_movement(entry, known)
 
+    def balance(self) -> dict[str, int]:
+        """Return the balance by currency: what is available, and what Stripe still holds back. One call."""
+        found = self._calls.run(Call.READ_BALANCE, lambda api: api.balance.retrieve())
+        sums: dict[str, int] = {}
+        for part in (*found.available, *found.pending):
+            currency = part.currency.upper()
+            sums[currency] = sums.get(currency, 0) + balance_amount(part.amount, currency)
+        return sums
+
     def _to_movement(self, entry: Any, known: dict[str, tuple[str, int] | None]) -> Movement:
         source = entry.source
         source_type = getattr(source, "object", None)

@@ -38,6 +38,7 @@ class Call(StrEnum):
     LIST_REFUNDS = "GET refunds"
     READ_DISPUTE = "GET disputes/id"
     LIST_MOVEMENTS = "GET balance_transactions"
+    READ_BALANCE = "GET balance"
 
 
 class Sort(StrEnum):

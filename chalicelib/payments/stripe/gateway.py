@@ -271,6 +271,10 @@ class StripeGateway:
         """Yield the movements of the balance in a period. One call a hundred, and some reads of payments."""
         return self._balance.movements(since, until)
 
+    def balance(self, now: Instant) -> dict[str, int]:
+        """Return the balance of the account by currency. One call."""
+        return self._balance.balance()
+
 
 def _to_authorisation(found: Authorisation | Captured) -> Authorisation:
     """Return captured money as an authorisation, whose capture then finds it."""

@@ -28,7 +28,7 @@ from chalicelib.purchase import (
     PurchaseState,
     RefundRequest,
 )
-from chalicelib.recovery import reconcile_payments, recover_lost_orders
+from chalicelib.recovery import Comparison, reconcile_payments, recover_lost_orders
 from chalicelib.refunds import refund_order
 from chalicelib.risk import DeclineLimits, FraudRules
 from tests.builders.purchases import PLATFORM, a_complete_request
@@ -208,13 +208,13 @@ class MoneyWorld(PurchaseWorld):
     # The end.
 
     def redeliver_until_settled(self) -> list[Purchase]:
-        """Recover and reconcile without faults, on three days, as the nightly jobs do."""
-        for _ in range(3):
-            self.simulator.advance_clock(8 * 24 * HOUR)
+        """Recover and reconcile without faults, on the same day and on three later ones, as the nightly jobs do."""
+        for wait in (2 * HOUR, *[8 * 24 * HOUR] * 3):
+            self.simulator.advance_clock(wait)
             self.deliver_events()
             recover_lost_orders(self.context, self.deliver_capture, self.simulator.now)
-            reconcile_payments(self.context, self.deliver_capture, 0, self.simulator.now)
-        compared = reconcile_payments(self.context, lambda *_: None, 0, self.simulator.now)
+            self.reconcile(self.deliver_capture)
+        compared = self.reconcile(lambda *_: None)
         assert (compared.differences, compared.enqueued) == ([], 0), "provider and orders differ"
         return self.purchases()
 
@@ -225,6 +225,13 @@ class MoneyWorld(PurchaseWorld):
                 store_event(self.context, event, self.simulator.now)
                 with suppress(*RETRYABLE_ERRORS):
                     process_event(self.context, self.provider.name, event.id, self.simulator.now)
+
+    def reconcile(self, enqueue: Callable[[str, int], None]) -> Comparison:
+        """Compare all orders in one run."""
+        report = reconcile_payments(self.context, enqueue, lambda: self.simulator.now, lambda: False, begin=True)
+        assert report.complete
+        assert report.comparison is not None
+        return report.comparison
 
     def deliver_capture(self, purchase_id: str, attempt: int) -> None:
         """Deliver a capture message at most four times, as the queue does."""

@@ -11,7 +11,7 @@ import pytest
 from chalicelib.instants import DAY, HOUR, MINUTE, SECOND, Instant
 from chalicelib.payments import Movement, MovementKind, MovementStore, OutcomeUnknownError, ProviderBusyError
 from chalicelib.recovery import FollowReport, follow_balance
-from chalicelib.recovery.follow_balance import FIRST_LOOK_BACK, MAX_MOVEMENTS_IN_WINDOW, SETTLING_TIME
+from chalicelib.recovery.reconciliation.follow_balance import FIRST_LOOK_BACK, MAX_MOVEMENTS_IN_WINDOW, SETTLING_TIME
 from chalicelib.refunds import refund_order
 from tests.builders.purchases import NOW, a_refund_request
 from tests.builders.shop import ShopFixture
@@ -39,6 +39,9 @@ class ListedMovements:
     listed: list[Movement]
     windows: list[tuple[Instant, Instant]] = field(default_factory=list)
     name: str = "listed"
+
+    def balance(self, now: Instant) -> dict[str, int]:
+        return {"GBP": sum(one.net for one in self.listed)}
 
     def movements(self, since: Instant, until: Instant) -> Iterator[Movement]:
         self.windows.append((since, until))
