@@ -240,7 +240,7 @@ class CrashWorld:
         self.now = midnight + 3 * HOUR
         self.recover()
         self.new_process().reconcile(self.now)
-        self.followed_until = 0
+        self.followed_until = self.now - 10 * MINUTE
         self.deliver()
         self.new_process().close_day(self.now)
         self.deliver()

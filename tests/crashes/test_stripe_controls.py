@@ -17,6 +17,7 @@ from tests.providers.wrong_stripe import (
     each_event_adds_a_refund,
     entries_numbered_by_position,
     failure_believed,
+    inquiry_taken_as_loss,
     pending_refund_taken_as_done,
     processing_taken_as_paid,
     released_money_taken_as_refund,
@@ -38,6 +39,7 @@ CONTROLS: list[tuple[Control, str]] = [
     (replayed_refund_believed, "refund: answer lost, failed, then repeated"),
     (replayed_refund_believed, "refund: answer lost, then repeated after a day"),
     (entries_numbered_by_position, "refund: the second is done first"),
+    (inquiry_taken_as_loss, "dispute: an inquiry"),
     (stripe_units_taken_as_minor_units, "in ariary: capture"),
     (each_event_adds_a_refund, "refund in the console"),
 ]

@@ -36,8 +36,7 @@ ASKING_CASES = [
     if case in PAYMENT_CASES or (case.name.startswith(_ASKING_BEGINNINGS) and " complete" not in case.name)
 ]
 """The use cases around payments. Those of shows, stock and cues ask no provider."""
-_BY_MOVEMENTS = ("dispute: ", "held with money reserved: captured", "held with money reserved: a part")
-CASES = [case for case in (*STRIPE_CASES, *ASKING_CASES) if not case.name.startswith(_BY_MOVEMENTS)]
+CASES = [*STRIPE_CASES, *ASKING_CASES]
 MAX_POINTS = 18
 """About how many crash points of a use case the short form runs."""
 SAMPLES = (1, 2, 4, 7, 11, 13, 17, 1_000)

@@ -242,7 +242,9 @@ class MoneyWorld(PurchaseWorld):
 
     def check_at_rest(self) -> None:
         purchases = self.redeliver_until_settled()
-        captured = [one for one in self.provider.payments() if one.status is PaymentStatus.CAPTURED]
+        payments = self.provider.payments()
+        assert not any(one.status in _RESERVED for one in payments), "money is still reserved"
+        captured = [one for one in payments if one.status is PaymentStatus.CAPTURED]
         for order in purchases:
             self.simulator.events_seen[order.state.value] += 1
             captured_payments = [one for one in captured if one.purchase_id == order.id]
@@ -289,3 +291,6 @@ class MoneyWorld(PurchaseWorld):
 
 def _ids(refunds: Sequence[RefundRecord]) -> set[str]:
     return {refund.id for refund in refunds}
+
+
+_RESERVED = frozenset({PaymentStatus.RESERVED, PaymentStatus.WAITING})
