@@ -38,13 +38,15 @@ test: .venv/ready lint ## Lint, then run all tests and check the coverage of the
 		--include='$(subst $(space),$(comma),$(DOMAIN_ROOMS:%=chalicelib/%/*))'
 
 SEARCH_SUITES := tests/simulation tests/crashes
+LONG_RUNS := tests/capture/test_paced_run.py tests/recovery/reconciliation/test_year_of_provider_events.py
 DOMAIN_ROOMS := stock shows pricing discounts risk payments purchase checkout refunds capture recovery finance
 comma := ,
 space := $(subst ,, )
 
-prove: .venv/ready ## Run the long forms of races (two engines; needs Java), crashes and schedules: two to three hours
+prove: .venv/ready ## Run the long forms of races (two engines; needs Java), crashes, schedules and a year at the provider: three hours or more
 	@LIVEDROP_SCHEDULES=20000 LIVEDROP_CRASHES=all LIVEDROP_RACES=20 LIVEDROP_SECOND_ENGINE=1 LIVEDROP_STEPS=20000 \
-		$(BIN)/python -m pytest -n 2 $(SEARCH_SUITES) tests/races
+		LIVEDROP_ORDERS=2000 LIVEDROP_DAYS=365 \
+		$(BIN)/python -m pytest -n 2 $(SEARCH_SUITES) tests/races $(LONG_RUNS)
 
 lint: .venv/ready ## Check format, lint rules, strict types and import arrows
 	@$(BIN)/ruff format --check --quiet .

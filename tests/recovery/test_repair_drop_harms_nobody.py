@@ -90,7 +90,7 @@ def test_an_order_with_an_unfinished_refund_is_committed_the_units_it_has_left(
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr("chalicelib.refunds.pending_refunds._close_refund", dies)
+        patch.setattr("chalicelib.refunds.restock._mark_restocked", dies)
         with pytest.raises(SystemExit):
             refund_order(shop.context, paid.id, a_refund_request((paid.lines[0].id, 1), restock=True), NOW)
     put_entry(shop, hold_of(paid).id, {"q": 2, "o": f"{paid.order_ref}001", "u": NOW // SECOND + 300})
