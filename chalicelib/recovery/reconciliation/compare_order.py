@@ -132,11 +132,15 @@ def compare_order(
 
 
 def _without_purchase(movements: list[Movement]) -> Iterator[Finding]:
+    """Yield a difference for each payment of which money is kept."""
+    by_subject: defaultdict[str, list[Movement]] = defaultdict(list)
     for movement in movements:
-        amount, currency = _charged(movement)
-        public_id = order_id(movement.purchase_id) if movement.purchase_id else ""
-        subject = movement.payment_id or movement.source_id or movement.id
-        yield PaymentDifference(DifferenceKind.NO_ORDER, public_id, subject, 0, amount, currency)
+        by_subject[movement.payment_id or movement.source_id or movement.id].append(movement)
+    for subject, moved in by_subject.items():
+        kept, currency = _kept(moved)
+        public_id = order_id(moved[0].purchase_id) if moved[0].purchase_id else ""
+        if kept:
+            yield PaymentDifference(DifferenceKind.NO_ORDER, public_id, subject, 0, kept, currency)
 
 
 def _attempts(purchase: Purchase, movements: list[Movement], now: Instant) -> Iterator[Finding]:
@@ -159,7 +163,7 @@ def _payment_without_order(
     purchase: Purchase, payment_id: str, movements: list[Movement], period: Period
 ) -> Iterator[Finding]:
     """Yield a difference for money that is kept although it pays for nothing."""
-    kept, currency = sum(_charged(one)[0] for one in movements), _charged(movements[0])[1]
+    kept, currency = _kept(movements)
     is_current = any(one.attempt == purchase.attempt for one in movements)
     if is_current and purchase.state in _IN_PROGRESS:
         newest = max(one.created_at for one in movements)
@@ -173,7 +177,7 @@ def _paid_order(purchase: Purchase, payment_id: str, movements: list[Movement], 
     captures = [one for one in movements if one.kind in {MovementKind.CHARGE, MovementKind.HOLD_RELEASED}]
     total, public_id = purchase.totals.total, order_id(purchase.id)
     if captures:
-        captured, currency = sum(_charged(one)[0] for one in captures), _charged(captures[0])[1]
+        captured, currency = _kept(captures)
         if (captured, currency) != (total, purchase.currency):
             yield PaymentDifference(DifferenceKind.AMOUNT, public_id, payment_id, total, captured, currency)
     elif period.must_have(purchase.paid_at):
@@ -232,6 +236,11 @@ def _disputes(purchase: Purchase, movements: list[Movement]) -> Iterator[Finding
         # A dispute that is lost moves nothing at its end, so an open one is asked for.
         if dispute is None or dispute.withdrawn != amount or dispute.closed_at is None:
             yield DisputeToRecord(purchase.id, dispute_id, amount, currency)
+
+
+def _kept(movements: list[Movement]) -> tuple[int, str]:
+    """Return the sum of movements of one payment, in the buyer's currency."""
+    return sum(_charged(one)[0] for one in movements), _charged(movements[0])[1]
 
 
 def _charged(movement: Movement) -> tuple[int, str]:

@@ -153,5 +153,13 @@ def test_movements_without_a_purchase_are_named_and_those_of_others_are_left_asi
     assert found(None, foreign, payout, other_provider) == []
 
 
+def test_a_payment_without_a_purchase_is_named_once_until_nothing_of_it_is_left() -> None:
+    part, rest = moved(MovementKind.REFUND, -100), moved(MovementKind.REFUND, 100 - TOTAL, "re_2")
+    assert found(None, CHARGE, part) == [difference(DifferenceKind.NO_ORDER, "sbx_P1#1", 0, TOTAL - 100)]
+    assert found(None, CHARGE, part, rest) == []
+    second = a_movement("txn_2", payment_id="sbx_P1#2", attempt=2, charged_amount=900)
+    assert found(None, CHARGE, part, second, rest) == [difference(DifferenceKind.NO_ORDER, "sbx_P1#2", 0, 900)]
+
+
 def test_orders_of_another_provider_are_left_aside() -> None:
     assert found(a_paid_order(), period=Period("stripe", PERIOD.since, PERIOD.until)) == []
