@@ -33,10 +33,12 @@ def recover_lost_orders(context: CheckoutContext, enqueue_capture: EnqueueCaptur
         report.purchases += 1
         try:
             _recover_order(context, purchase, enqueue_capture, report, now)
-        except LivedropError as error:
+        except Exception as error:  # one order must not keep the others from recovery
             report.failed += 1
             report_broken_invariant(error)
-            logger.warning("order not recovered", extra={"purchase": log_reference(purchase.id), "reason": error.code})
+            extra = {"purchase": log_reference(purchase.id), "reason": str(error)}
+            is_expected = isinstance(error, LivedropError)
+            logger.warning("order not recovered", extra=extra, exc_info=None if is_expected else error)
     for drop_id in context.shows.drops_with_pending_plan():
         try:
             context.shows.finish_pending_plan(drop_id, now)

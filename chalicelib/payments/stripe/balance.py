@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from chalicelib.currencies import exponent
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments.results import Movement, MovementKind
 from chalicelib.payments.stripe.calls import StripeCalls
-from chalicelib.payments.stripe.currencies import balance_amount, from_provider_amount
+from chalicelib.payments.stripe.currencies import balance_amount
 from chalicelib.payments.stripe.errors import Call
 from chalicelib.payments.stripe.intents import attempt_in
 from chalicelib.payments.stripe.lookup import IntentLookup, pages
@@ -112,7 +113,8 @@ def _charged(entry: Any, source: Any) -> tuple[int, str] | None:
     """
     currency = source.currency.upper()
     try:
-        amount = from_provider_amount(source.amount, currency)
+        exponent(currency)
     except ValueError:
         return None
+    amount = balance_amount(source.amount, currency)
     return (amount if entry.amount >= 0 else -amount), currency

@@ -10,7 +10,7 @@ from typing import Any, Final
 from chalicelib.instants import SECOND
 from chalicelib.payments.results import DisputeStatus, ProviderDispute
 from chalicelib.payments.stripe.calls import StripeCalls
-from chalicelib.payments.stripe.currencies import from_provider_amount
+from chalicelib.payments.stripe.currencies import balance_amount
 from chalicelib.payments.stripe.errors import Call
 from chalicelib.payments.stripe.intents import attempt_in
 from chalicelib.payments.stripe.lookup import IntentLookup
@@ -47,12 +47,12 @@ class StripeDisputes:
             dispute.id,
             payment_id,
             _STATUSES.get(dispute.status, DisputeStatus.OPEN),
-            from_provider_amount(dispute.amount, currency),
+            balance_amount(dispute.amount, currency),
             currency,
             dispute.created * SECOND,
             dispute.reason,
             due * SECOND if due else None,
-            from_provider_amount(_withdrawn(dispute), currency),
+            balance_amount(_withdrawn(dispute), currency),
         )
 
     def _is_of_this_shop(self, dispute: Any, payment_id: str) -> bool:

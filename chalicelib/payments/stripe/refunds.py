@@ -12,7 +12,7 @@ from chalicelib.payments.events import MARK_KEY
 from chalicelib.payments.gateway import OutcomeUnknownError
 from chalicelib.payments.results import ProviderRefund, RefundFailed, RefundStatus
 from chalicelib.payments.stripe.calls import ReplayedFailureError, StripeCalls
-from chalicelib.payments.stripe.currencies import from_provider_amount, to_provider_amount
+from chalicelib.payments.stripe.currencies import balance_amount, to_provider_amount
 from chalicelib.payments.stripe.errors import Call, StripeAnswerError
 from chalicelib.payments.stripe.intents import attempt_in
 from chalicelib.payments.stripe.lookup import IntentLookup, pages
@@ -114,7 +114,7 @@ class StripeRefunds:
         failed = status is RefundStatus.FAILED
         return ProviderRefund(
             made.id,
-            from_provider_amount(made.amount, currency),
+            balance_amount(made.amount, currency),
             _refund_id_in(made),
             status,
             (getattr(made, "failure_reason", None) or made.status) if failed else None,

@@ -6,7 +6,8 @@ and each run goes on where the one before stopped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -167,14 +168,33 @@ class _Run:
         if group.purchase is not None:
             comparison.purchases += 1
             comparison.orders += group.purchase.state is PurchaseState.PAID
-        for finding in compare_order(group.purchase, group.movements, self.period, self.now):
-            for difference in self._settle(finding):
-                comparison.add_difference({**asdict(difference), "kind": difference.kind.value})
-                extra = {name: value for name, value in asdict(difference).items() if name != "kind"}
-                logger.error("payment and order differ", extra=extra | {"difference": difference.kind.value})
+        findings: list[Finding] = []
+        with self._counting_failure(group.position):
+            findings += compare_order(group.purchase, group.movements, self.period, self.now)
+        for finding in findings:
+            with self._counting_failure(finding):
+                self._report(self._settle(finding))
         comparison.position = group.position
         if comparison.purchases and comparison.purchases % _LOG_EVERY == 0 and group.purchase is not None:
             _log_progress("comparing payments", comparison)
+
+    @contextmanager
+    def _counting_failure(self, subject: object) -> Iterator[None]:
+        """Count and log an error of one order, whatever it is, so that the others are compared."""
+        try:
+            yield
+        except Exception as error:
+            self.comparison.failed += 1
+            report_broken_invariant(error)
+            is_expected = isinstance(error, LivedropError | OutcomeUnknownError | ProviderBusyError)
+            extra = {"subject": str(subject), "reason": str(error)}
+            logger.warning("order not compared", extra=extra, exc_info=None if is_expected else error)
+
+    def _report(self, differences: Iterable[PaymentDifference]) -> None:
+        for difference in differences:
+            self.comparison.add_difference({**asdict(difference), "kind": difference.kind.value})
+            extra = {name: value for name, value in asdict(difference).items() if name != "kind"}
+            logger.error("payment and order differ", extra=extra | {"difference": difference.kind.value})
 
     def _settle(self, finding: Finding) -> Iterator[PaymentDifference]:
         """Do what a finding asks for; yield the difference that is left."""
@@ -185,12 +205,7 @@ class _Run:
                 self.enqueue_capture(finding.purchase_id, finding.attempt)
                 self.comparison.enqueued += 1
             case RefundToRecord() | DisputeToRecord():
-                try:
-                    yield from self._record(finding)
-                except (LivedropError, OutcomeUnknownError, ProviderBusyError) as error:
-                    self.comparison.failed += 1
-                    report_broken_invariant(error)
-                    logger.warning("movement not recorded", extra={"finding": str(finding), "reason": str(error)})
+                yield from self._record(finding)
 
     def _record(self, finding: RefundToRecord | DisputeToRecord) -> Iterator[PaymentDifference]:
         try:

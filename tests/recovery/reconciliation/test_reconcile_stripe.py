@@ -1,0 +1,102 @@
+"""Reconciliation of orders whose payments are at Stripe: whatever moved, the comparison of all orders ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.instants import MINUTE, rfc3339
+from chalicelib.payments import ProviderRefund
+from chalicelib.pricing import DEFAULT_MARKETS, Markets
+from chalicelib.purchase import Purchase
+from chalicelib.recovery import Comparison, recover_lost_orders
+from chalicelib.shows import PutShowRequest
+from tests.builders.purchases import NOW
+from tests.builders.reconciliation import compare_all
+from tests.builders.shop import ShopFixture
+from tests.doubles.stripe import Account, Behaviour, ManualClock
+from tests.refunds.stripe_shop import StripeShop, a_stripe_shop
+
+HOUR, DAY = 3_600, 86_400
+
+
+def an_account(settlement_currency: str = "gbp") -> Account:
+    return Account(Behaviour.kind(settlement_currency=settlement_currency), clock=ManualClock(NOW))
+
+
+def night(shop: StripeShop) -> Comparison:
+    """Compare all orders a day and some hours later, without the events until then."""
+    shop.account.advance(DAY + 2 * HOUR)
+    return compare_all(shop.rooms.context, shop.now)
+
+
+def payment_of(purchase: Purchase) -> str:
+    assert purchase.payment is not None
+    return purchase.payment.provider_id or ""
+
+
+def an_icelandic_shop(shop: ShopFixture) -> StripeShop:
+    described = DEFAULT_MARKETS.model_dump(mode="json")
+    for market in described["markets"]:
+        for option in market["shipping"]:
+            option["price"]["ISK"] = 500
+    markets = Markets.model_validate(described)
+    in_iceland = replace(shop, context=replace(shop.context, markets_at=lambda _: markets))
+    stripe_shop = a_stripe_shop(in_iceland, an_account())
+    stripe_shop.account.set_rate("isk", "0.006")
+    show = {"title": "Reykjavik", "currency": "ISK", "starts_at": rfc3339(NOW - 10 * MINUTE)}
+    shop.shows.put_show("isk", PutShowRequest.model_validate(show), "test", NOW - 10 * MINUTE)
+    shop.put_drop("map", show_id="isk", unit_price={"amount": 50_000, "currency": "ISK"})
+    return stripe_shop
+
+
+@pytest.mark.parametrize("source", ["dispute", "refund"])
+def test_fraction_of_a_minor_unit_is_recorded_rounded_and_agrees_each_night(shop: ShopFixture, source: str) -> None:
+    stripe_shop = an_icelandic_shop(shop)
+    paid, other = stripe_shop.pay(("map", 1)), stripe_shop.pay(("mug", 1), key="other")
+    if source == "dispute":
+        stripe_shop.account.open_dispute(payment_of(paid), amount=4_999_950)
+    else:
+        stripe_shop.account.console_refund(payment_of(paid), 150)
+    stripe_shop.account.console_refund(payment_of(other), 100)
+    for _ in range(2):
+        found = night(stripe_shop)
+        assert (found.purchases, found.failed, found.differences) == (2, 0, [])
+    recorded = stripe_shop.read(paid)
+    amounts = [one.amount for one in recorded.disputes] + [one.amount for one in recorded.refunds]
+    assert amounts == [50_000 if source == "dispute" else 2]
+    assert [one.amount for one in stripe_shop.rooms.read(other.id).refunds] == [100]
+
+
+def test_order_whose_refund_raises_any_error_is_counted_and_the_others_are_compared(shop: ShopFixture) -> None:
+    stripe_shop = a_stripe_shop(shop, an_account())
+    paid = [stripe_shop.pay(("mug", 1), key=f"key-{number}") for number in range(3)]
+    for one in paid:
+        stripe_shop.account.console_refund(payment_of(one), 100)
+    gateway = stripe_shop.rooms.context.gateway
+    found_refund, broken = gateway.find_refund, stripe_shop.account.records("refund")[1]["id"]
+
+    def find_refund(provider_refund_id: str, *, now: int) -> ProviderRefund | None:
+        if provider_refund_id == broken:
+            raise ZeroDivisionError("an error that nobody foresaw")
+        return found_refund(provider_refund_id, now=now)
+
+    gateway.find_refund = find_refund  # type: ignore[method-assign]
+    found = night(stripe_shop)
+    assert (found.purchases, found.failed, found.refunds_recorded, found.finished_at) == (3, 1, 2, stripe_shop.now)
+
+
+def test_order_that_raises_any_error_ends_no_recovery(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=3)
+    placed = [shop.place(("mug", 1), key=f"key-{number}") for number in range(3)]
+    enqueued: list[str] = []
+
+    def enqueue(purchase_id: str, _: int) -> None:
+        if purchase_id == placed[1].id:
+            raise ZeroDivisionError("an error that nobody foresaw")
+        enqueued.append(purchase_id)
+
+    report = recover_lost_orders(shop.context, enqueue, NOW + 10 * MINUTE)
+    assert (report.purchases, report.enqueued, report.failed) == (3, 2, 1)
+    assert set(enqueued) == {placed[0].id, placed[2].id}
