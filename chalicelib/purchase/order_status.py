@@ -99,11 +99,14 @@ TRANSITIONS: Final = (
         "units held until a deadline",
     ),
     Transition(
-        "put on hold",
-        _statuses(_S.PLACED, _S.AWAITING_BUYER),
+        "put on hold", _statuses(_S.PLACED), _statuses(_S.ON_HOLD), "operator, channel", "nothing is captured yet"
+    ),
+    Transition(
+        "put on hold after authentication",
+        _statuses(_S.AWAITING_BUYER),
         _statuses(_S.ON_HOLD),
-        "operator, channel",
-        "nothing is captured yet",
+        "channel",
+        "the buyer has confirmed, and nothing is captured yet",
     ),
     Transition("expire order hold", _statuses(_S.ON_HOLD), _statuses(), "operator", "the order is being cancelled"),
     Transition("release from hold", _statuses(_S.ON_HOLD), _statuses(_S.PLACED), "operator", "on hold"),

@@ -14,8 +14,14 @@ _COUNTERS: Final = ("count", "measure")
 
 
 @cache
+def _modules_by_name() -> dict[str, ast.Module]:
+    paths = sorted((ROOT / "chalicelib").rglob("*.py"))
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in paths]
+    return {name: ast.parse(path.read_text()) for name, path in zip(names, paths, strict=True)}
+
+
 def _modules() -> tuple[ast.Module, ...]:
-    return tuple(ast.parse(path.read_text()) for path in sorted((ROOT / "chalicelib").rglob("*.py")))
+    return tuple(_modules_by_name().values())
 
 
 def _calls(tree: ast.AST, *names: str) -> Iterator[ast.Call]:
@@ -26,6 +32,22 @@ def _calls(tree: ast.AST, *names: str) -> Iterator[ast.Call]:
 
 def _constant(node: ast.AST | None) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def _constant_or_named(node: ast.AST | None, module: ast.Module) -> str | None:
+    """A constant, or the value of a name that the module assigns or imports."""
+    if not isinstance(node, ast.Name):
+        return _constant(node)
+    for statement in module.body:
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id=node.id), value=value):
+                return _constant(value)
+            case ast.Assign(targets=[ast.Name(id=node.id)], value=value):
+                return _constant(value)
+            case ast.ImportFrom(module=str(name)) if node.id in {one.name for one in statement.names}:
+                source = _modules_by_name().get(name)
+                return _constant_or_named(node, source) if source is not None else None
+    return None
 
 
 def _keyword(call: ast.Call, name: str) -> ast.AST | None:
@@ -75,7 +97,7 @@ def problem_codes() -> dict[str, set[int]]:
             found.setdefault(name, set()).add(status)
         helpers = _raising(module, tree)
         for call in _calls(module, *tree, *helpers):
-            code = _constant(_keyword(call, "code"))
+            code = _constant_or_named(_keyword(call, "code"), module)
             if code and isinstance(call.func, ast.Name):
                 raised = tree.get(call.func.id) or helpers[call.func.id]
                 found.setdefault(code, set()).add(raised.status)

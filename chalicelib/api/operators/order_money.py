@@ -88,7 +88,7 @@ class OrderMoney(TypedDict):
 def get_order_money(request: ApiRequest) -> ApiResponse:
     """Get an order's refunds, disputes and balance movements. ``fees`` are sums by currency of settlement.
 
-    Movements are known after the nightly comparison with the provider. ``provider`` is what it says at this moment.
+    Movements are known after the hourly run that follows the provider's balance. ``provider`` is what it says now.
     """
     require_scope(request, OPERATOR)
     context = request.services.context
