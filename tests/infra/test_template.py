@@ -6,9 +6,10 @@ import json
 import re
 from typing import Any
 
-from app import CAPTURE_BATCH
+from app import CAPTURE_BATCH, LAST_CALL_AFTER
 from chalicelib import aws
 from chalicelib.instants import HOUR, MINUTE, SECOND
+from chalicelib.payments.pacing import HORIZON
 from chalicelib.payments.stripe.calls import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
 from chalicelib.purchase import SETTLE_PERIOD
 from chalicelib.recovery.audit_store import AUDITED_ATTRIBUTES
@@ -96,8 +97,10 @@ def test_visibility_timeout_is_at_least_the_timeout_of_the_function() -> None:
 
 def test_capture_worker_has_time_for_its_worst_message_and_ends_before_its_writes_are_certain() -> None:
     capture, parameters = _functions()["Capture"], packaged_template()["Parameters"]
-    turns_and_calls = 2 * (10 + CONNECT_TIMEOUT_SECONDS + READ_TIMEOUT_SECONDS)
-    assert turns_and_calls + 10 <= capture["Timeout"]
+    call = (CONNECT_TIMEOUT_SECONDS + READ_TIMEOUT_SECONDS) * SECOND
+    writes = 10 * SECOND
+    assert HORIZON + call + HORIZON <= LAST_CALL_AFTER, "the worst message has time for both of its calls"
+    assert LAST_CALL_AFTER + call + writes <= capture["Timeout"] * SECOND
     assert capture["Timeout"] * SECOND < SETTLE_PERIOD
     assert parameters["CaptureRetrySeconds"]["Default"] >= 6 * capture["Timeout"]
     assert capture["Events"]["Placed"]["Properties"]["BatchSize"] == CAPTURE_BATCH

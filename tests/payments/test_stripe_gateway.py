@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.instants import HOUR
 from chalicelib.payments import ActionRequired, Authorised, Captured, CaptureFailed, Declined, stripe_gateway
 from chalicelib.payments.stripe.calls import StripeCalls, fixed_key
-from chalicelib.payments.stripe.gateway import IDEMPOTENCY_WINDOW, StripeGateway
+from chalicelib.payments.stripe.gateway import StripeGateway
 from tests.doubles.stripe import API_KEY, Account, Behaviour
 from tests.doubles.stripe.http_server import serve
 from tests.payments.stripe_requests import (
@@ -124,9 +125,10 @@ def test_each_call_that_moves_money_has_a_key_of_its_own(account: Account, gatew
 def test_an_attempt_past_the_idempotency_window_is_looked_up_and_never_begun(
     account: Account, gateway: StripeGateway
 ) -> None:
+    """Stripe forgets a key after 24 hours. A creation would then make a second payment."""
     provider_id = authorise(gateway)
-    account.advance(25 * 3_600)
-    late = NOW + IDEMPOTENCY_WINDOW + 1
+    account.advance(24 * 3_600)
+    late = NOW + 24 * HOUR
     assert gateway.authorise(a_request(), now=late) == Authorised(provider_id, already_existed=True)
     assert gateway.authorise(a_request(attempt=2), now=late) == Declined(None, "attempt_expired")
     assert len(account.records("payment_intent")) == 1

@@ -9,7 +9,7 @@ import pytest
 from chalicelib.errors import Conflict
 from chalicelib.finance import EntryType, entries_of
 from chalicelib.instants import DAY, MINUTE
-from chalicelib.payments import OutcomeUnknownError, ProviderRefund, RefundStatus
+from chalicelib.payments import OutcomeUnknownError, ProviderRefund, RefundFailed, RefundStatus
 from chalicelib.purchase import Purchase, PurchaseState, Refund, RefundRequest
 from chalicelib.recovery import recover_lost_orders
 from chalicelib.refunds import cancel_paid_order, finish_refunds, record_provider_refund, refund_order
@@ -123,6 +123,25 @@ def test_answer_that_was_overtaken_changes_nothing(stripe_shop: StripeShop) -> N
         for answer in answers:
             shop_order = record_answer(context, stripe_shop.read(shop_order), refund.id, answer, NOW)
         assert shop_order.refunds[0].failure_code == "declined"
+
+
+def test_failure_that_is_answered_again_keeps_its_instant(shop: ShopFixture) -> None:
+    """An event and a look-up both report it, hours apart. Its entries are posted on the day of the first."""
+    order, (refund,) = an_order_with_requested_refunds(shop, [1])
+    order = record_answer(shop.context, order, refund.id, ProviderRefund("re_1", refund.amount), NOW)
+    failure = ProviderRefund("re_1", refund.amount, None, FAILED, "declined")
+    order = record_answer(shop.context, order, refund.id, failure, NOW + MINUTE)
+    posted = entries_of(order, TIME_ZONE)
+    again = record_answer(shop.context, order, refund.id, failure, NOW + 2 * DAY)
+    assert again.refunds[0].failed_at == NOW + MINUTE
+    assert entries_of(shop.read(order.id), TIME_ZONE) == posted
+
+
+def test_refused_refund_is_not_done_by_a_later_answer(shop: ShopFixture) -> None:
+    order, (refund,) = an_order_with_requested_refunds(shop, [1])
+    order = record_answer(shop.context, order, refund.id, RefundFailed("charge_disputed"), NOW)
+    order = record_answer(shop.context, order, refund.id, ProviderRefund("re_1", refund.amount), NOW + MINUTE)
+    assert (order.refunds[0].completed_at, order.refunds[0].failure_code) == (None, "charge_disputed")
 
 
 def test_cancellation_counts_when_its_refund_is_done(stripe_shop: StripeShop) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.finance import entries_of
+from chalicelib.purchase import Dispute, DisputeLoss, RefundLine
 from chalicelib.streams.ledger import post_ledger
 from chalicelib.streams.messaging import EventBus, NotSentError
 from tests.builders.messages import MessagingFixture
@@ -74,6 +75,36 @@ def test_refund_and_cancellation_post_and_publish_only_themselves(
     assert (refund["type"], refund["id"]) == ("dev.livedrop.order.refunded", "P1-rf_2")
     assert (refund["data"]["amount"], refund["data"]["lines"]) == (1_670, [{"line_id": "li_1", "quantity": 1}])
     assert (cancellation["type"], cancellation["id"]) == ("dev.livedrop.order.cancelled", "P1-cancelled")
+
+
+def test_failed_refund_posts_its_reversal_and_publishes_the_failure(
+    finance: FinanceFixture, messaging: MessagingFixture
+) -> None:
+    order = with_refund(with_refund(a_paid_order(), ("li_1", 1)), ("li_1", 1), shipping=True)
+    failed = {"failure_code": "declined", "failed_at": PAID_AT + 120_000}
+    refunds = (order.refunds[0], order.refunds[1].model_copy(update=failed))
+    store_purchases(finance.purchases, order.model_copy(update={"refunds": refunds}))
+    assert run_ledger_worker(finance, messaging.bus, a_message(failed_refunds=["rf_2"])) == NONE_FAILED
+    assert posted_entry_ids(finance) == ["P1.refund.rf_2.li_1.failed", "P1.refund.rf_2.shipping.failed"]
+    (event,) = messaging.published()
+    assert (event["type"], event["id"]) == ("dev.livedrop.order.refund_failed", "P1-rf_2-failed")
+    failure = {name: event["data"][name] for name in ("refund_id", "amount", "reason")}
+    assert failure == {"refund_id": "rf_2", "amount": 1_670, "reason": "declined"}
+
+
+def test_dispute_posts_what_it_took_and_what_came_back(finance: FinanceFixture, messaging: MessagingFixture) -> None:
+    part = RefundLine(line_id="li_1", quantity=0, item_amount=1_275, tax=212)
+    losses = [
+        DisputeLoss(amount=1_275, lines=(part,), lost_at=PAID_AT + 1, restored_at=at) for at in (PAID_AT + 2, None)
+    ]
+    disputes = tuple(
+        Dispute(id=name, status="lost", amount=1_275, currency="GBP", opened_at=PAID_AT, losses=(loss,))
+        for name, loss in zip(("dp_1", "dp_2"), losses, strict=True)
+    )
+    store_purchases(finance.purchases, a_paid_order().model_copy(update={"disputes": disputes}))
+    assert run_ledger_worker(finance, messaging.bus, a_message(disputes=["dp_1"])) == NONE_FAILED
+    assert posted_entry_ids(finance) == ["P1.dispute.dp_1.lost.li_1", "P1.dispute.dp_1.lost.li_1.restored"]
+    assert messaging.published() == []
 
 
 def test_batch_is_one_ledger_object(finance: FinanceFixture, messaging: MessagingFixture) -> None:
