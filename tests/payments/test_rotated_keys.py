@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 
-from chalicelib import aws
 from chalicelib.instants import SECOND
 from chalicelib.payments import Authorised, ProviderBusyError
 from tests.conftest import Tables
 from tests.doubles.stripe import API_KEY, Account, Behaviour
-from tests.doubles.stripe.http_server import serve
+from tests.payments.stripe_process import store_key, stripe_process
 from tests.payments.stripe_requests import NOW, a_request
 
-SECRET, NEW_KEY = "the-payment-secret", "sk_test_2"
-
-
-def store_key(key: str) -> None:
-    manager = boto3.client("secretsmanager")
-    text = json.dumps({"api_key": key, "webhook_secrets": ["whsec_1"]})
-    if manager.list_secrets()["SecretList"]:
-        manager.put_secret_value(SecretId=SECRET, SecretString=text)
-    else:
-        manager.create_secret(Name=SECRET, SecretString=text)
+NEW_KEY = "sk_test_2"
 
 
 @pytest.fixture
@@ -37,22 +24,7 @@ def account() -> Account:
 
 @pytest.fixture
 def process(tables: Tables, account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Import the application as a new process that calls the double."""
-    store_key(API_KEY)
-    with serve(account) as address:
-        environment = {
-            "PAYMENTS": "stripe",
-            "PAYMENT_SECRETS_ID": SECRET,
-            "STRIPE_URL": address,
-            "COMMERCE_TABLE": tables.commerce,
-            "PROVIDER_RATE": "0",
-        }
-        for name, value in environment.items():
-            monkeypatch.setenv(f"LIVEDROP_{name}", value)
-        monkeypatch.delitem(sys.modules, "app", raising=False)
-        monkeypatch.setattr(aws, "client", boto3.client)
-        import app
-
+    with stripe_process(tables, account, monkeypatch, PROVIDER_RATE="0") as app:
         yield app
 
 
