@@ -10,7 +10,7 @@ from chalicelib.capture.received_money import is_return_of_money
 from chalicelib.errors import Conflict
 from chalicelib.ids import log_reference
 from chalicelib.instants import DAY, Instant
-from chalicelib.payments import ProviderEvent, ProviderRefund
+from chalicelib.payments import EventKind, ProviderEvent, ProviderRefund
 from chalicelib.purchase import CheckoutContext
 from chalicelib.refunds import record_dispute, record_provider_refund
 from chalicelib.telemetry import count, logger
@@ -77,7 +77,7 @@ def process_dispute_event(
         OutcomeUnknownError: the provider did not answer; try again.
         WriteConflict: another worker has changed the purchase; try again.
     """
-    dispute_id = event.dispute_id
+    dispute_id = event.dispute_id or event.provider_refund_id  # where an older version stored it
     dispute = context.gateway.find_dispute(dispute_id, now=now) if dispute_id is not None else None
     if dispute is None:
         count("payment_events_ignored")
@@ -110,7 +110,8 @@ def _record(
         is_early = error.code == "not_paid" and now - (event.received_at or now) < UNPAID_RETRY_PERIOD
         if is_early:
             return EventPostponed(UNPAID_RETRY_SECONDS)
-        if error.code == "other_payment" and event.dispute_id is None:  # a person refunded a payment that no order has
+        is_refund = event.kind is not EventKind.DISPUTE
+        if error.code == "other_payment" and is_refund:  # a person refunded a payment that no order has
             logger.warning("refund of a payment without an order", extra=extra)
             return EventHandled()
         count("unmatched_refunds")

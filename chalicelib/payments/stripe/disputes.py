@@ -65,10 +65,11 @@ def _withdrawn(dispute: Any) -> int:
     """Return what is withdrawn at present, in the dispute's currency and Stripe's units.
 
     The movements of the balance tell, and not the dispute's status. They are in the currency of settlement. In another
-    currency, the result is the dispute's own amount unless the withdrawal was reversed.
+    currency, the result is the dispute's own amount unless the withdrawal was reversed, at whatever rate.
     """
     movements = dispute.balance_transactions
-    net = sum(one.amount for one in movements)
     if all(one.currency == dispute.currency for one in movements):
-        return int(max(0, -net))
-    return int(dispute.amount) if net < 0 else 0
+        return int(max(0, -sum(one.amount for one in movements)))
+    withdrawals = sum(one.amount < 0 for one in movements)
+    reversals = sum(one.amount > 0 for one in movements)
+    return int(dispute.amount) if withdrawals > reversals else 0

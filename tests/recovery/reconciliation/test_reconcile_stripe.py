@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.capture import process_event
 from chalicelib.instants import MINUTE, rfc3339
-from chalicelib.payments import ProviderRefund
+from chalicelib.payments import EventKind, ProviderEvent, ProviderRefund
 from chalicelib.pricing import DEFAULT_MARKETS, Markets
 from chalicelib.purchase import Purchase
 from chalicelib.recovery import Comparison, recover_lost_orders
@@ -100,3 +101,32 @@ def test_order_that_raises_any_error_ends_no_recovery(shop: ShopFixture) -> None
     report = recover_lost_orders(shop.context, enqueue, NOW + 10 * MINUTE)
     assert (report.purchases, report.enqueued, report.failed) == (3, 2, 1)
     assert set(enqueued) == {placed[0].id, placed[2].id}
+
+
+def test_won_dispute_that_returns_at_another_rate_is_withdrawn_no_more(shop: ShopFixture) -> None:
+    stripe_shop = a_stripe_shop(shop, an_account("eur"))
+    account = stripe_shop.account
+    account.set_rate("gbp", "1.17")
+    paid = stripe_shop.pay(("mug", 2))
+    dispute = account.open_dispute(payment_of(paid))["id"]
+    stripe_shop.pass_time(HOUR)
+    assert stripe_shop.read(paid).disputes[0].withdrawn == paid.totals.total
+    account.win_dispute(dispute)
+    taken, returned = account.get(dispute)["balance_transactions"]
+    less = {name: returned[name] - 2 for name in ("amount", "net")}
+    account.state.change(returned["id"], **less)
+    account.state.change(dispute, balance_transactions=[taken, returned | less])
+    stripe_shop.pass_time(HOUR)
+    assert stripe_shop.read(paid).disputes[0].withdrawn == 0
+    assert [night(stripe_shop).differences for _ in range(2)] == [[], []]
+
+
+def test_dispute_event_that_an_older_version_stored_is_recorded(shop: ShopFixture) -> None:
+    stripe_shop = a_stripe_shop(shop, an_account())
+    paid = stripe_shop.pay(("mug", 1))
+    dispute = stripe_shop.account.open_dispute(payment_of(paid))["id"]
+    kind = EventKind.DISPUTE
+    event = ProviderEvent("evt_old", "stripe", kind, "charge.dispute.created", provider_refund_id=dispute)
+    stripe_shop.rooms.context.events.add(event, stripe_shop.now)
+    process_event(stripe_shop.rooms.context, "stripe", "evt_old", stripe_shop.now)
+    assert [one.id for one in stripe_shop.read(paid).disputes] == [dispute]
