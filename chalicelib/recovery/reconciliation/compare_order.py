@@ -238,6 +238,12 @@ def _disputes(purchase: Purchase, movements: list[Movement]) -> Iterator[Finding
             yield DisputeToRecord(purchase.id, dispute_id, amount, currency)
 
 
+def dispute_is_settled(purchase: Purchase, dispute_id: str, period: Period) -> bool:
+    """Return whether every movement of a dispute that an order knows must be known, as the order says it for a day."""
+    dispute = next((one for one in purchase.disputes if one.id == dispute_id), None)
+    return dispute is None or (period.must_have(dispute.opened_at) and period.must_have(purchase.updated_at))
+
+
 def _kept(movements: list[Movement]) -> tuple[int, str]:
     """Return the sum of movements of one payment, in the buyer's currency."""
     return sum(_charged(one)[0] for one in movements), _charged(movements[0])[1]

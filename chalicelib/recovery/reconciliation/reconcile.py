@@ -38,6 +38,7 @@ from chalicelib.recovery.reconciliation.compare_order import (
     Period,
     RefundToRecord,
     compare_order,
+    dispute_is_settled,
 )
 from chalicelib.recovery.reconciliation.follow_balance import FollowReport, TimeBudget, follow_balance
 from chalicelib.recovery.reconciliation.store import Comparison, ComparisonStore
@@ -235,6 +236,8 @@ class _Run:
             expected, found, subject = known.amount if known else 0, finding.amount, finding.provider_refund_id
             kind = DifferenceKind.REFUND
         else:
+            if purchase is not None and not dispute_is_settled(purchase, finding.dispute_id, self.period):
+                return
             disputes = () if purchase is None else purchase.disputes
             expected = next((one.withdrawn for one in disputes if one.id == finding.dispute_id), 0)
             found, subject, kind = finding.withdrawn, finding.dispute_id, DifferenceKind.DISPUTE

@@ -11,10 +11,12 @@ import pytest
 from chalicelib.capture import process_attempt
 from chalicelib.instants import DAY, HOUR, MINUTE, Instant
 from chalicelib.payments import AuthorisationRequest, Authorised, Declined
-from chalicelib.purchase import PurchaseState, Written
+from chalicelib.payments.sandbox.afterwards import DISPUTE_OPENS_AFTER, dispute_id_of
+from chalicelib.purchase import Dispute, PurchaseState, Written
 from chalicelib.recovery import Comparison, reconcile_payments
+from chalicelib.recovery.reconciliation.follow_balance import SETTLING_TIME
 from chalicelib.recovery.reconciliation.reconcile import PERIOD
-from chalicelib.refunds import refund_order
+from chalicelib.refunds import record_dispute, refund_order
 from tests.builders.purchases import NOW, a_refund_request
 from tests.builders.reconciliation import compare_all, reconcile
 from tests.builders.shop import ShopFixture
@@ -202,6 +204,30 @@ def test_a_refund_that_only_the_provider_has_completed_is_named(shop: ShopFixtur
     behind = after.model_copy(update={"version": after.version + 1, "refunds": (refused,)})
     assert shop.context.purchases.replace(behind) == Written()
     assert [one[0] for one in differences(compare(shop, LATER + 2 * DAY))] == ["refund"]
+
+
+def test_a_dispute_newer_than_the_balance_that_is_known_is_no_difference(shop: ShopFixture) -> None:
+    shop.put_drop("mug")
+    paid = shop.place(("mug", 1), token="dispute_lost")
+    process_attempt(shop.context, paid.id, 1, NOW)
+    now = NOW + SETTLING_TIME + DISPUTE_OPENS_AFTER - 1
+    assert record_dispute(shop.context, paid.id, dispute_id_of(f"{paid.id}#1"), now)
+    found = compare(shop, now)
+    assert (found.movements, found.failed, differences(found)) == (1, 0, [])
+    assert shop.read(paid.id).disputes[0].withdrawn == paid.totals.total
+
+
+def test_a_dispute_that_moved_nothing_is_named_after_a_day(shop: ShopFixture) -> None:
+    shop.put_drop("mug")
+    paid = shop.pay(("mug", 1))
+    dispute = Dispute(
+        id="dp_1", status="lost", amount=1_670, currency="GBP", opened_at=NOW, withdrawn=1_670, closed_at=NOW
+    )
+    disputed = paid.model_copy(update={"version": paid.version + 1, "disputes": (dispute,)})
+    assert shop.context.purchases.replace(disputed) == Written()
+    assert differences(compare(shop, LATER + DAY // 2)) == []
+    named = [("dispute", "dp_1", f"ord_{paid.id}", 1_670, 0)]
+    assert differences(compare(shop, LATER + 2 * DAY)) == named
 
 
 def after_calls(number: int) -> Callable[[], bool]:
