@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from infra.cli.stack import DeployedStack, StackOption
+from infra.cli.stack import DeployedStack, StackOption, fail
 
 app = typer.Typer(help="Reconcile payments with the provider; store its keys.", no_args_is_help=True)
 console = Console(highlight=False)
@@ -56,15 +57,33 @@ def keys(
     ],
     stack: StackOption = None,
 ) -> None:
-    """Store the provider's keys. The previous webhook secret stays valid until the next change."""
+    """Store the provider's keys. The previous webhook secret stays valid until the next change.
+
+    Stores nothing and exits with 1 when a key is empty or of another kind, such as a publishable key.
+    """
+    problem = key_problem(api_key, webhook_secret)
+    if problem is not None:
+        fail(f"{problem} Nothing is stored.")
     deployed = DeployedStack.of(stack)
     secrets, name = deployed.client("secretsmanager"), deployed.outputs["PaymentSecretsId"]
     stored = json.loads(secrets.get_secret_value(SecretId=name)["SecretString"])
     secrets.put_secret_value(SecretId=name, SecretString=json.dumps(with_keys(stored, api_key, webhook_secret)))
-    console.print("Stored. Functions read them within five minutes; the API key is used by new processes only.")
+    console.print(
+        "Stored. Functions read the keys within five minutes, and at once when the provider refuses the API key or no "
+        "secret verifies a webhook."
+    )
+
+
+def key_problem(api_key: str, webhook_secret: str) -> str | None:
+    """Return a sentence why these are not the provider's keys; None if they can be. It shows neither."""
+    if re.fullmatch(r"(sk|rk)_[A-Za-z0-9_]+", api_key) is None:
+        return "The API key must be a secret key (sk_...) or a restricted key (rk_...)."
+    if re.fullmatch(r"whsec_[A-Za-z0-9+/=_-]+", webhook_secret) is None:
+        return "The webhook secret must be a signing secret (whsec_...)."
+    return None
 
 
 def with_keys(stored: dict[str, Any], api_key: str, webhook_secret: str) -> dict[str, Any]:
     """Return the secret with these keys and, when it differs, the newest previous webhook secret."""
-    previous = [one for one in stored.get("webhook_secrets", []) if one != webhook_secret]
+    previous = [one for one in stored.get("webhook_secrets", []) if one and one != webhook_secret]
     return stored | {"api_key": api_key, "webhook_secrets": [webhook_secret, *previous[:1]]}
