@@ -7,6 +7,7 @@ refunds more than it took, and when nothing remains every column nets to zero, t
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from chalicelib.currencies import step
 from chalicelib.errors import BadInput, Conflict
@@ -22,6 +23,8 @@ from chalicelib.purchase import (
     losses_of,
     restocked_but_not_refunded,
 )
+
+_NOTHING_LEFT: Final = "Nothing remains of this order to refund."
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,8 @@ def allocate_refund(purchase: Purchase, request: RefundRequest) -> RefundAllocat
         allocation = replace(remainder, lines=with_remainder)
         is_empty = not allocation.lines and not allocation.shipping
     elif request.amount is not None:
+        if not remainder.amount:
+            raise Conflict(_NOTHING_LEFT, code="nothing_left")
         if request.amount > remainder.amount:
             detail = f"`amount` must be at most {remainder.amount}, which is what remains of this order."
             raise BadInput(detail, field="$.amount", code="refund_exceeds_rest")
@@ -106,7 +111,7 @@ def allocate_refund(purchase: Purchase, request: RefundRequest) -> RefundAllocat
             allocation = replace(allocation, shipping=0, shipping_tax=0)
         is_empty = not allocation.lines and not allocation.shipping
     if is_empty:
-        raise Conflict("Nothing remains of this order to refund.", code="nothing_left")
+        raise Conflict(_NOTHING_LEFT, code="nothing_left")
     return _with_units_in_stock(purchase, allocation) if request.restock else allocation
 
 

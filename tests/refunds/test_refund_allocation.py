@@ -140,7 +140,7 @@ def test_request_beyond_the_remainder_is_refused_and_named(refund_request: Refun
 def test_refund_of_a_fully_refunded_order_is_a_conflict() -> None:
     order = a_paid_order()
     order = with_refund(order, allocate_refund(order, a_request(full=True)))
-    for request in (a_request(full=True), a_request(shipping=True)):
+    for request in (a_request(full=True), a_request(shipping=True), a_request(amount=1)):
         with pytest.raises(Conflict) as refusal:
             allocate_refund(order, request)
         assert refusal.value.code == "nothing_left"
