@@ -83,11 +83,8 @@ def missing_fields(purchase: Purchase) -> tuple[Message, ...]:
         if not destination.street_address:
             found.append(missing(f"{where}.street_address", "The destination's street address is needed."))
         if destination.address_country and purchase.shipping_option is None:
-            found.append(
-                Message(
-                    "address_undeliverable", "The shop does not ship to this country.", path=f"{where}.address_country"
-                )
-            )
+            content = f"The shop has no delivery price in {purchase.currency} to this country."
+            found.append(Message("address_undeliverable", content, path=f"{where}.address_country"))
     return tuple(found)
 
 

@@ -144,6 +144,7 @@ def test_country_without_a_shipping_option_is_undeliverable(shop: ShopFixture, t
         LATER,
     )
     assert message_codes(answer) == ["address_undeliverable"]
+    assert answer.messages[0].content == "The shop has no delivery price in GBP to this country."
 
 
 # The effect of a change on open purchases.
