@@ -19,7 +19,7 @@ from tests.simulation.simulator import FAULT_CLASSES
 from tests.simulation.test_order_hold_schedules import run_schedule as run_order_hold_schedule
 from tests.simulation.test_purchase_schedules import run_schedule as run_purchase_schedule
 from tests.simulation.worlds.money import MoneyScript, MoneyWorld
-from tests.simulation.worlds.stripe import SimulatedStripe
+from tests.simulation.worlds.stripe import GuessedStripe, SimulatedStripe
 
 
 @parametrize_seeds(40)
@@ -28,7 +28,7 @@ def test_no_schedule_charges_without_stock_or_strands_a_unit(search: ScheduleSea
     search.expect_invariants_hold(
         f"purchase with Stripe, {faults}",
         seeds,
-        lambda seed: run_purchase_schedule(seed, faults, new_provider=SimulatedStripe),
+        lambda seed: run_purchase_schedule(seed, faults, new_provider=GuessedStripe),
         expected_events=["paid", "processes died"],
     )
 
@@ -43,7 +43,7 @@ def test_an_order_that_ends_during_capture_is_charged_with_stock_or_not_at_all(
     search.expect_invariants_hold(
         f"{name} with Stripe, {faults}",
         seeds,
-        lambda seed: run_order_hold_schedule(seed, faults, limited=limited, new_provider=SimulatedStripe),
+        lambda seed: run_order_hold_schedule(seed, faults, limited=limited, new_provider=GuessedStripe),
         expected_events=["paid", "refused" if limited else "cancelled"],
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import stripe
 from botocore.exceptions import BotoCoreError
@@ -17,6 +17,7 @@ from chalicelib.payments import Gateway, ProviderEvent
 from tests.doubles.stripe.answers import Refusal
 from tests.doubles.stripe.faults import Fault, refused, server_error
 from tests.providers import PaymentRecord, PaymentStatus
+from tests.providers.guesses import drawn_guesses
 from tests.providers.stripe import (
     HttpAnswer,
     card_token,
@@ -52,10 +53,10 @@ class SimulatedStripe:
 
     name = "stripe"
 
-    def __init__(self, world: PurchaseWorld) -> None:
+    def __init__(self, world: PurchaseWorld, **behaviour: Any) -> None:
         self._world = world
         self._random = Random(f"stripe {world.seed}")
-        self.account = new_account(lambda: world.simulator.now)
+        self.account = new_account(lambda: world.simulator.now, **behaviour)
         self._planned: set[str] = set()
 
     def new_gateway(self) -> Gateway:
@@ -163,3 +164,10 @@ class SimulatedStripe:
         paid = self.account.foreign_payment(amount=300)
         self.account.console_refund(paid["id"], 100)
         return True
+
+
+class GuessedStripe(SimulatedStripe):
+    """An account whose seed draws how Stripe behaves where that is only guessed."""
+
+    def __init__(self, world: PurchaseWorld) -> None:
+        super().__init__(world, **drawn_guesses(Random(f"guesses {world.seed}")))
