@@ -9,8 +9,8 @@ from typing import Final
 from chalicelib.capture.received_money import is_return_of_money
 from chalicelib.errors import Conflict
 from chalicelib.ids import log_reference
-from chalicelib.instants import DAY, Instant
-from chalicelib.payments import EventKind, ProviderEvent, ProviderRefund
+from chalicelib.instants import DAY, MINUTE, Instant
+from chalicelib.payments import EventKind, OutcomeUnknownError, ProviderEvent, ProviderRefund
 from chalicelib.purchase import CheckoutContext
 from chalicelib.refunds import record_dispute, record_provider_refund
 from chalicelib.telemetry import count, logger
@@ -19,6 +19,9 @@ UNPAID_RETRY_SECONDS: Final = 900
 """When to process an event again whose order is not paid yet. Longer delays are beyond SQS."""
 UNPAID_RETRY_PERIOD: Final[Instant] = 3 * DAY
 """How long an event waits for its order to be paid. Then an alarm says that it belongs to no order."""
+
+UNKNOWN_RETRY_PERIOD: Final[Instant] = 15 * MINUTE
+"""How long the queue repeats an event whose refund the provider does not tell yet, before the delay grows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,10 @@ def process_refund_event(context: CheckoutContext, event: ProviderEvent, now: In
         WriteConflict: another worker has changed the purchase; try again.
     """
     outcome: EventHandled | EventPostponed = EventHandled()
-    found = _refunds_at_provider(context, event, now)
+    try:
+        found = list(_refunds_at_provider(context, event, now))
+    except OutcomeUnknownError as error:
+        return _postpone_unknown(event, error, now)
     made_refunds = [made for made in found if not is_return_of_money(made.refund_id)]
     if not made_refunds:
         count("payment_events_ignored")
@@ -53,6 +59,18 @@ def process_refund_event(context: CheckoutContext, event: ProviderEvent, now: In
         recorded = _record(context, event, made.payment_id, _recorder_of(context, made, now), now)
         outcome = recorded if isinstance(recorded, EventPostponed) else outcome
     return outcome
+
+
+def _postpone_unknown(event: ProviderEvent, error: OutcomeUnknownError, now: Instant) -> EventHandled | EventPostponed:
+    """Postpone an event longer as it ages, or end it. The nightly comparison finds what moved later."""
+    age = now - (event.received_at or now)
+    if age < UNKNOWN_RETRY_PERIOD:
+        raise error
+    if age < UNPAID_RETRY_PERIOD:
+        return EventPostponed(UNPAID_RETRY_SECONDS)
+    count("unmatched_refunds")
+    logger.error("provider's refund not recorded", extra={"event": event.id, "reason": str(error)})
+    return EventHandled()
 
 
 def _refunds_at_provider(context: CheckoutContext, event: ProviderEvent, now: Instant) -> Iterable[ProviderRefund]:

@@ -7,16 +7,17 @@ from random import Random
 
 import pytest
 
-from chalicelib.capture import EventPostponed, process_attempt, process_event
-from chalicelib.capture.refund_events import UNPAID_RETRY_PERIOD, UNPAID_RETRY_SECONDS
+from chalicelib.capture import EventPostponed, process_attempt, process_event, put_on_hold
+from chalicelib.capture.refund_events import UNPAID_RETRY_PERIOD, UNPAID_RETRY_SECONDS, EventHandled
 from chalicelib.finance import entries_of
 from chalicelib.instants import DAY, MINUTE
+from chalicelib.payments import EventKind, OutcomeUnknownError, ProviderEvent
 from chalicelib.purchase import Purchase, PurchaseState
 from chalicelib.purchase.order_status import OrderStatus, order_status_of
 from chalicelib.refunds import refund_order
 from tests.builders.purchases import NOW, a_refund_request
 from tests.builders.shop import ShopFixture
-from tests.doubles.stripe import Account, Behaviour
+from tests.doubles.stripe import Account, Behaviour, faults
 from tests.payments.stripe_requests import MARK, VISA
 from tests.refunds.stripe_shop import TIME_ZONE, StripeShop, a_stripe_shop
 
@@ -254,3 +255,25 @@ def test_everything_stripe_sends_in_any_order_leaves_order_and_stripe_equal(shop
     after = stripe_shop.read(paid)
     assert sum(entry.amount for entry in entries_of(after, TIME_ZONE)) == stripe_shop.money_at_stripe(after)
     assert {amount for amount, _ in refunds_of(after)} >= {100}
+
+
+def test_event_of_a_refund_whose_movement_never_comes_waits_longer_and_ends(
+    shop: ShopFixture, counted_metrics: list[str]
+) -> None:
+    stripe_shop = a_stripe_shop(shop, Account(Behaviour.kind(balance_transaction_delay=3_650 * DAY)))
+    context, account = stripe_shop.rooms.context, stripe_shop.account
+    placed = stripe_shop.rooms.place(("mug", 1), token=VISA)
+    account.fail_next("payment_intents.capture", faults.closed())
+    with pytest.raises(OutcomeUnknownError):
+        process_attempt(context, placed.id, 1, NOW)
+    put_on_hold(context, placed.id, "ann", NOW)
+    account.console_capture(account.records("payment_intent")[0]["id"], 1_000)
+    (rest,) = account.records("refund")
+    event = ProviderEvent("evt_1", "stripe", EventKind.REFUND, "refund.created", provider_refund_id=rest["id"])
+    context.events.add(event, NOW)
+    with pytest.raises(OutcomeUnknownError):
+        process_event(context, "stripe", "evt_1", NOW)
+    assert process_event(context, "stripe", "evt_1", NOW + DAY) == EventPostponed(UNPAID_RETRY_SECONDS)
+    assert "unmatched_refunds" not in counted_metrics
+    assert process_event(context, "stripe", "evt_1", NOW + UNPAID_RETRY_PERIOD) == EventHandled()
+    assert "unmatched_refunds" in counted_metrics
