@@ -9,29 +9,31 @@ import pytest
 from chalicelib.capture import fail_attempt, process_attempt
 from chalicelib.capture.attempt import Failed
 from chalicelib.instants import MINUTE
-from chalicelib.payments import Authorisation, AuthorisationRequest, Declined, SandboxGateway
 from chalicelib.purchase import PurchaseState
 from chalicelib.risk import DeclineLimits, FraudRules
 from tests.builders.purchases import NOW
 from tests.builders.shop import ShopFixture, a_shop
 from tests.conftest import Tables
+from tests.doubles.stripe import Account, Behaviour, faults
+from tests.payments.stripe_requests import VISA, gateway_of
 
 ORDERS = 6
 
 
-class RefusingGateway(SandboxGateway):
-    """A provider that refuses each request, as Stripe does when the account may not charge."""
-
-    def authorise(self, request: AuthorisationRequest, *, now: int) -> Authorisation:
-        return Declined(None, "account_invalid", refused=True)
+@pytest.fixture
+def account() -> Account:
+    """An account that may not charge: Stripe refuses each payment."""
+    account = Account(Behaviour.kind())
+    for _ in range(ORDERS):
+        account.fail_next("payment_intents.create", faults.refused("account_invalid"))
+    return account
 
 
 @pytest.fixture
-def shop(tables: Tables) -> ShopFixture:
+def shop(tables: Tables, account: Account) -> ShopFixture:
     shop = a_shop(tables, fraud_rules=FraudRules(DeclineLimits(instrument=1, email=1, address=1)))
     shop.put_drop("mug", stock=ORDERS)
-    gateway = RefusingGateway(shop.tables.dynamodb, shop.tables.sandbox)
-    return replace(shop, context=replace(shop.context, gateway=gateway))
+    return replace(shop, context=replace(shop.context, gateway=gateway_of(account)))
 
 
 def test_refused_payments_hold_their_units_and_let_them_expire(
@@ -39,7 +41,7 @@ def test_refused_payments_hold_their_units_and_let_them_expire(
 ) -> None:
     counted: list[str] = []
     monkeypatch.setattr(fail_attempt, "count", counted.append)
-    placed = [shop.place(("mug", 1), key=f"key-{number}") for number in range(ORDERS)]
+    placed = [shop.place(("mug", 1), token=VISA, key=f"key-{number}") for number in range(ORDERS)]
     assert shop.unit_counts("mug") == (0, 0, ORDERS)
     for purchase in placed:
         assert process_attempt(shop.context, purchase.id, 1, NOW) == Failed("account_invalid")
@@ -52,6 +54,6 @@ def test_refused_payments_hold_their_units_and_let_them_expire(
 def test_refused_payment_does_not_count_against_its_buyer(shop: ShopFixture) -> None:
     """The limits of this shop allow one decline: a second order of the same buyer would be refused otherwise."""
     for number in range(2):
-        placed = shop.place(("mug", 1), key=f"key-{number}")
+        placed = shop.place(("mug", 1), token=VISA, key=f"key-{number}")
         assert placed.state is PurchaseState.PLACED
         process_attempt(shop.context, placed.id, 1, NOW)
