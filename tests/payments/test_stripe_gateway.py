@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.errors import InvariantBroken
 from chalicelib.instants import HOUR
 from chalicelib.payments import ActionRequired, Authorised, Captured, CaptureFailed, Declined, stripe_gateway
 from chalicelib.payments.stripe.calls import StripeCalls, fixed_key
@@ -154,6 +155,12 @@ def test_captured_money_is_not_voided(account: Account, gateway: StripeGateway) 
     provider_id = a_captured_payment(gateway)
     assert not gateway.void(provider_id, attempt=1, now=NOW)
     assert captured_at(account) == 1_000
+
+
+def test_another_attempts_payment_is_not_taken_for_a_capture(account: Account, gateway: StripeGateway) -> None:
+    provider_id = a_captured_payment(gateway)
+    with pytest.raises(InvariantBroken, match="another attempt"):
+        capture(gateway, provider_id, attempt=2)
 
 
 def test_a_card_that_requires_authentication_returns_its_page(account: Account, gateway: StripeGateway) -> None:

@@ -12,7 +12,7 @@ from chalicelib.instants import DAY, MINUTE
 from chalicelib.payments import OutcomeUnknownError, ProviderRefund, RefundFailed, RefundStatus
 from chalicelib.purchase import Purchase, PurchaseState, Refund, RefundRequest
 from chalicelib.recovery import recover_lost_orders
-from chalicelib.refunds import cancel_paid_order, finish_refunds, record_provider_refund, refund_order
+from chalicelib.refunds import cancel_paid_order, finish_refund, finish_refunds, record_provider_refund, refund_order
 from chalicelib.refunds.allocation import allocate_refund
 from chalicelib.refunds.finish_refund import record_answer
 from chalicelib.refunds.refund import with_refund
@@ -126,7 +126,6 @@ def test_answer_that_was_overtaken_changes_nothing(stripe_shop: StripeShop) -> N
 
 
 def test_failure_that_is_answered_again_keeps_its_instant(shop: ShopFixture) -> None:
-    """An event and a look-up both report it, hours apart. Its entries are posted on the day of the first."""
     order, (refund,) = an_order_with_requested_refunds(shop, [1])
     order = record_answer(shop.context, order, refund.id, ProviderRefund("re_1", refund.amount), NOW)
     failure = ProviderRefund("re_1", refund.amount, None, FAILED, "declined")
@@ -142,6 +141,23 @@ def test_refused_refund_is_not_done_by_a_later_answer(shop: ShopFixture) -> None
     order = record_answer(shop.context, order, refund.id, RefundFailed("charge_disputed"), NOW)
     order = record_answer(shop.context, order, refund.id, ProviderRefund("re_1", refund.amount), NOW + MINUTE)
     assert (order.refunds[0].completed_at, order.refunds[0].failure_code) == (None, "charge_disputed")
+
+
+@pytest.mark.parametrize(
+    ("answer", "counted"),
+    [
+        (RefundFailed("charge_disputed"), ["refunds_refused"]),
+        (ProviderRefund("re_1", 1, None, RefundStatus.FAILED, "declined"), ["refunds_failed"]),
+    ],
+)
+def test_refund_that_fails_is_counted(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch, answer: ProviderRefund | RefundFailed, counted: list[str]
+) -> None:
+    counts: list[str] = []
+    monkeypatch.setattr(finish_refund, "count", counts.append)
+    order, (refund,) = an_order_with_requested_refunds(shop, [1])
+    record_answer(shop.context, order, refund.id, answer, NOW)
+    assert counts == counted
 
 
 def test_cancellation_counts_when_its_refund_is_done(stripe_shop: StripeShop) -> None:
