@@ -52,8 +52,9 @@ class Unpaced:
 class SharedPacer:
     """A pacer over buckets that all processes share. One write a call (1 WCU), two when the line begins or ends.
 
-    The clocks of two functions may differ by some seconds. Their turns then shift against each other, so the paces have
-    to lie below the provider's limits.
+    Clocks have to agree within a second, as AWS's time service keeps them. They shift turns against each other by what
+    they differ, so the paces have to lie below the provider's limits. A process whose clock is further ahead than
+    ``HORIZON`` takes the only turns: all others are refused while it calls.
     """
 
     def __init__(self, turns: TurnStore, pace: Pace, clock: Clock, sleep: Callable[[float], object]) -> None:

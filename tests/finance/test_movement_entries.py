@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import date
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 
 import pytest
 
 from chalicelib.finance import EntryType, LedgerEntry, movement_entry
 from chalicelib.finance.balance_check import Difference, Scope
-from chalicelib.instants import parse_rfc3339
+from chalicelib.finance.close import closed_prefix
+from chalicelib.instants import DAY, HOUR, Instant, parse_rfc3339
 from chalicelib.payments import Movement, MovementKind, MovementStore
+from chalicelib.recovery import follow_balance
+from chalicelib.recovery.reconciliation.follow_balance import FIRST_LOOK_BACK
 from tests.builders.movements import a_movement, an_account_movement
 from tests.builders.paid_orders import NEXT_DAY, PAID_AT, TIME_ZONE, a_paid_order, store_purchases
 from tests.finance.conftest import FinanceFixture
@@ -126,3 +131,43 @@ def test_movement_that_the_table_does_not_have_or_has_otherwise_is_a_difference(
         Difference("mismatch", "ord_P1", "P1.movement.txn_1", ("fee", "clearing")),
         Difference("unknown", "ord_P1", "P1.movement.txn_9"),
     ]
+
+
+@dataclass
+class PayoutEachDay:
+    """A provider whose balance moved once on each of forty days before an instant, and each day after it."""
+
+    opened_at: Instant
+    name: str = "daily"
+
+    def balance(self, now: Instant) -> dict[str, int]:
+        return {}
+
+    def movements(self, since: Instant, until: Instant) -> Iterator[Movement]:
+        for day in range(-40, 20):
+            if since <= self.opened_at + day * DAY < until:
+                at = self.opened_at + day * DAY
+                yield Movement(f"txn_{day}", self.name, MovementKind.PAYOUT, "payout", -1, 0, "GBP", at)
+
+
+@pytest.mark.parametrize("closed_days_before", [0, 5])
+def test_each_movement_since_the_first_look_back_is_in_exactly_one_closed_file(
+    finance: FinanceFixture, closed_days_before: int
+) -> None:
+    for back in range(closed_days_before, 0, -1):
+        finance.closer.close_day(FRIDAY - timedelta(days=back), PAID_AT)
+    source, posted = PayoutEachDay(PAID_AT), set[str]()
+    for night in range(4):
+        now = PAID_AT + night * DAY + 8 * HOUR
+        assert follow_balance(store(finance), source, now, lambda: False).complete
+        new = [one for one in store(finance).scan() if one.id not in posted]
+        finance.ledger.post_entries([entry(one) for one in new])
+        posted |= {one.id for one in new}
+        for day in finance.closer.due_days(now):
+            finance.closer.close_day(day, now)
+    closed = Counter[str]()
+    for back in range(-12, 40):
+        ledger = finance.exporter.object_store.read(f"{closed_prefix(FRIDAY - timedelta(days=back))}ledger.csv") or b""
+        closed.update(part for line in ledger.decode().splitlines() for part in line.split(",") if part in posted)
+    assert posted == {f"txn_{day}" for day in range(1 - FIRST_LOOK_BACK // DAY, 4)}
+    assert closed == Counter(posted)

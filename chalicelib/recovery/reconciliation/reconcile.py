@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from chalicelib.errors import Conflict, LivedropError
@@ -40,7 +40,13 @@ from chalicelib.recovery.reconciliation.compare_order import (
     compare_order,
     dispute_is_settled,
 )
-from chalicelib.recovery.reconciliation.follow_balance import FollowReport, TimeBudget, follow_balance
+from chalicelib.recovery.reconciliation.follow_balance import (
+    READ_AGAIN,
+    FollowReport,
+    TimeBudget,
+    follow_balance,
+    read_again,
+)
 from chalicelib.recovery.reconciliation.store import Comparison, ComparisonStore
 from chalicelib.refunds import record_dispute, record_provider_refund
 from chalicelib.telemetry import count, logger, report_broken_invariant
@@ -75,8 +81,10 @@ def reconcile_payments(
 ) -> ReconciliationReport:
     """Follow the provider's balance, then go on with the comparison of orders until the time is up.
 
-    Begins a new comparison if the latest is older than :data:`PERIOD`, or with ``begin``. Safe to repeat, at once, and
-    beside a sale. Costs the provider's list, and a scan of the commerce table (1 RCU for each 4 KB) a comparison.
+    Begins a new comparison if the latest is older than :data:`PERIOD`, or with ``begin``. It first reads the last
+    :data:`READ_AGAIN` before the cursor again: a movement may have been listed long after its creation. Safe to repeat,
+    at once, and beside a sale. Costs the provider's list. A comparison costs a scan of the commerce table (1 RCU each
+    4 KB), the list of two days, and 1 WCU for each of its movements.
     """
     now = clock()
     followed = follow_balance(context.movements, context.gateway, now, time_is_up)
@@ -87,8 +95,11 @@ def reconcile_payments(
     is_due = comparison is None or (comparison.finished_at is not None and now - comparison.started_at >= PERIOD)
     if (begin or is_due) and followed.complete:
         comparison = Comparison(context.gateway.name, followed.since, followed.until, now)
+        comparison.reading_again_from = max(followed.since, followed.until - READ_AGAIN)
     if comparison is None or comparison.finished_at is not None or time_is_up():
         return ReconciliationReport(followed, comparison)
+    if comparison.reading_again_from is not None:
+        followed = _read_again(context, comparison, followed, time_is_up)
     run = _Run(context, enqueue_capture, comparison, now)
     saved = _go_on(run, store, now, time_is_up)
     if not saved:  # another run went on from the same state: what it stored counts
@@ -97,15 +108,29 @@ def reconcile_payments(
     return ReconciliationReport(followed, comparison, rows)
 
 
+def _read_again(
+    context: CheckoutContext, comparison: Comparison, followed: FollowReport, time_is_up: TimeBudget
+) -> FollowReport:
+    """Read the days before the cursor again until the time is up. Return the follower's report with what it stored."""
+    since = comparison.reading_again_from or comparison.since
+    again = read_again(context.movements, context.gateway, since, comparison.until, time_is_up)
+    comparison.reading_again_from = None if again.complete else again.until
+    if again.stored:
+        logger.warning("movements were listed late", extra={"stored": again.stored, "since": since})
+    available = followed.provider_available and again.provider_available
+    return replace(followed, stored=followed.stored + again.stored, provider_available=available)
+
+
 def _go_on(run: _Run, store: ComparisonStore, now: Instant, time_is_up: TimeBudget) -> bool:
     """Compare until the time is up, and store how far it came. False: another run has stored a later state."""
     comparison = run.comparison
-    for group in scan_with_movements(run.context.purchases, comparison.position):
-        if time_is_up():
-            break
-        run.compare(group)
-    else:
-        comparison.finished_at = now
+    if comparison.reading_again_from is None:
+        for group in scan_with_movements(run.context.purchases, comparison.position):
+            if time_is_up():
+                break
+            run.compare(group)
+        else:
+            comparison.finished_at = now
     if not store.save(comparison):
         return False
     comparison.saves += 1

@@ -26,8 +26,9 @@ Sums = dict[str, dict[str, int]]
 class Comparison:
     """One comparison of all orders, from its first read to its last.
 
-    ``since`` and ``until`` bound the movements that were known when it began. ``sums`` are those of the movements that
-    were read so far.
+    ``since`` and ``until`` bound the movements that were known when it began. Those from ``reading_again_from`` to
+    ``until`` are read from the provider again before any order is compared. ``sums`` are those of the movements that
+    were compared so far.
     """
 
     provider: str
@@ -35,6 +36,8 @@ class Comparison:
     until: Instant
     started_at: Instant
     saves: int = 0
+    reading_again_from: Instant | None = None
+    """Where the second reading goes on. None: it is complete."""
     position: ScanPosition | None = None
     finished_at: Instant | None = None
     purchases: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.instants import DAY, HOUR, MINUTE
+from chalicelib.recovery.reconciliation.follow_balance import READ_AGAIN
 from chalicelib.refunds import refund_order
 from tests.builders.purchases import NOW, a_refund_request
 from tests.builders.reconciliation import reconcile
@@ -34,7 +35,7 @@ def test_a_movement_that_is_not_stored_is_a_difference_of_the_statement(shop: Sh
     (movement,) = shop.context.movements.of_purchase(paid.id)
     key = {"pk": {"S": f"PURCHASE#{paid.id}"}, "sk": {"S": f"MOVE#sandbox#{movement.id}"}}
     shop.tables.dynamodb.delete_item(TableName=shop.tables.commerce, Key=key)
-    report = reconcile(shop.context, LATER + HOUR)
+    report = reconcile(shop.context, LATER + READ_AGAIN + HOUR)
     assert report.statement is not None
     assert [(row.clearing, row.balance, row.difference) for row in report.statement] == [(0, 1_625, 1_625)]
 

@@ -11,11 +11,20 @@ import pytest
 from chalicelib.instants import DAY, HOUR, MINUTE, SECOND, Instant
 from chalicelib.payments import Movement, MovementKind, MovementStore, OutcomeUnknownError, ProviderBusyError
 from chalicelib.recovery import FollowReport, follow_balance
-from chalicelib.recovery.reconciliation.follow_balance import FIRST_LOOK_BACK, MAX_MOVEMENTS_IN_WINDOW, SETTLING_TIME
+from chalicelib.recovery.reconciliation.follow_balance import (
+    FIRST_LOOK_BACK,
+    MAX_MOVEMENTS_IN_WINDOW,
+    READ_AGAIN,
+    SETTLING_TIME,
+    read_again,
+)
 from chalicelib.refunds import refund_order
 from tests.builders.purchases import NOW, a_refund_request
+from tests.builders.reconciliation import reconcile
 from tests.builders.shop import ShopFixture
 from tests.conftest import Tables
+from tests.doubles.stripe import Account, Behaviour, ManualClock
+from tests.refunds.stripe_shop import a_stripe_shop
 
 START = NOW // SECOND * SECOND - SETTLING_TIME - FIRST_LOOK_BACK
 
@@ -78,7 +87,7 @@ def test_movement_of_the_last_five_minutes_waits_for_the_next_run(store: Movemen
     assert max(until for _, until in source.windows) == NOW // SECOND * SECOND + MINUTE - SETTLING_TIME
 
 
-def test_first_run_begins_thirty_five_days_back_and_every_instant_is_asked_for_once(store: MovementStore) -> None:
+def test_first_run_begins_five_days_back_and_every_instant_is_asked_for_once(store: MovementStore) -> None:
     source = ListedMovements([])
     report = follow_balance(store, source, NOW, never)
     assert report.since == START
@@ -89,9 +98,9 @@ def test_first_run_begins_thirty_five_days_back_and_every_instant_is_asked_for_o
     assert follow_balance(store, source, NOW + DAY, never).since == START
 
 
-@pytest.mark.parametrize("limit", [0, 1, 7, 40, 60])
+@pytest.mark.parametrize("limit", [0, 1, 7, 20, 40])
 def test_run_whose_time_is_over_says_where_it_stopped_and_the_next_goes_on(store: MovementStore, limit: int) -> None:
-    source = ListedMovements([a_payout(number, START + number * DAY // 2) for number in range(40)])
+    source = ListedMovements([a_payout(number, START + number * DAY // 8) for number in range(40)])
     calls = count()
     report = follow_balance(store, source, NOW, lambda: next(calls) >= limit)
     assert not report.complete
@@ -117,7 +126,7 @@ def test_window_with_many_movements_is_read_in_parts(store: MovementStore) -> No
 
 
 def test_two_runs_at_once_store_each_movement_once_and_never_move_the_cursor_back(store: MovementStore) -> None:
-    movements = [a_payout(number, START + number * DAY) for number in range(35)]
+    movements = [a_payout(number, START + number * DAY // 7) for number in range(35)]
 
     class WithRival(ListedMovements):
         """While the first run reads its third window, a second run does all the work."""
@@ -149,3 +158,39 @@ def test_provider_that_does_not_answer_stops_the_run_and_loses_nothing(store: Mo
     assert report.until <= START + DAY
     assert follow_balance(store, ListedMovements(listed), NOW, never).complete
     assert ids(store) == ["txn_0", "txn_1", "txn_2"]
+
+
+def test_refund_that_the_provider_lists_after_the_cursor_has_passed_is_recorded_the_next_night(
+    shop: ShopFixture,
+) -> None:
+    stripe = a_stripe_shop(shop, Account(Behaviour.kind(automatic_payouts=False), clock=ManualClock(NOW)))
+    paid = stripe.pay(("mug", 1))
+    stripe.pass_time(HOUR // SECOND)
+    reconcile(stripe.rooms.context, stripe.now)
+    assert paid.payment is not None
+    assert paid.payment.provider_id is not None
+    made = stripe.account.console_refund(paid.payment.provider_id, 300)
+    movement = stripe.account.get(stripe.account.get(made["id"])["balance_transaction"])
+    late = (SETTLING_TIME + MINUTE) // SECOND
+    stripe.account.state.change(movement["id"], created=movement["created"] - late)
+    stripe.account.advance(DAY // SECOND)
+    stripe.deliveries()  # its events are lost
+    report = reconcile(stripe.rooms.context, stripe.now)
+    assert report.comparison is not None
+    assert (report.comparison.refunds_recorded, report.comparison.differences) == (1, [])
+    assert [row.difference for row in report.statement or []] == [0]
+    assert [refund.amount for refund in stripe.read(paid).refunds] == [300]
+
+
+@pytest.mark.parametrize("limit", [1, 5, 20])
+def test_second_reading_that_ends_early_says_where_to_go_on(store: MovementStore, limit: int) -> None:
+    begun = NOW - READ_AGAIN
+    source = ListedMovements([a_payout(number, begun + number * HOUR) for number in range(48)])
+    calls = count()
+    first = read_again(store, source, begun, NOW, lambda: next(calls) >= limit)
+    assert not first.complete
+    assert {one.id for one in source.listed if one.created_at < first.until} <= set(ids(store))
+    stored = len(ids(store))
+    rest = read_again(store, source, first.until, NOW, never)
+    assert (rest.complete, rest.stored, len(ids(store))) == (True, 48 - stored, 48)
+    assert read_again(store, source, begun, NOW, never).stored == 0

@@ -245,7 +245,7 @@ def test_a_run_whose_time_is_over_is_continued_by_the_next_one(shop: ShopFixture
     read: list[int] = []
     begin, runs = True, 0
     while True:
-        report = reconcile_payments(shop.context, lambda *_: None, lambda: LATER + 1, after_calls(3), begin=begin)
+        report = reconcile_payments(shop.context, lambda *_: None, lambda: LATER + 1, after_calls(9), begin=begin)
         begin, runs = False, runs + 1
         assert report.comparison is not None
         read.append(report.comparison.purchases)
