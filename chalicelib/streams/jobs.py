@@ -99,6 +99,7 @@ def _reconciliation_report(report: ReconciliationReport) -> dict[str, Any]:
         "movements_complete": followed.complete,
         "movements_stored": followed.stored,
         "provider_available": followed.provider_available,
+        "provider_problem": followed.provider_problem,
     }
     if comparison is not None:
         names = (

@@ -41,7 +41,10 @@ def until_complete(run: Callable[[bool], dict[str, Any]]) -> dict[str, Any]:
     while not report["complete"]:
         progress = report["movements_until"], report.get("purchases"), report.get("movements")
         errors.print(f"movements until {progress[0]} stored, {progress[1] or 0} purchases compared")
-        if progress == seen or not report["provider_available"]:
+        if not report["provider_available"]:
+            errors.print(f"the provider does not say what moved: {report['provider_problem']}")
+            return report
+        if progress == seen:
             return report
         seen = progress
         report = run(not report["movements_complete"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from infra.cli.payments import until_complete
 
 
@@ -13,6 +15,7 @@ def a_report(**changes: Any) -> dict[str, Any]:
         "movements_until": "2026-11-28T02:25:00.000Z",
         "movements_complete": True,
         "provider_available": True,
+        "provider_problem": None,
         "purchases": 0,
         "movements": 0,
     }
@@ -49,6 +52,7 @@ def test_run_that_comes_no_further_ends_the_command() -> None:
     assert run(stuck, stuck) == (stuck, [True, False])
 
 
-def test_provider_that_does_not_answer_ends_the_command() -> None:
-    silent = a_report(movements_complete=False, provider_available=False)
+def test_provider_that_does_not_answer_ends_the_command_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    silent = a_report(movements_complete=False, provider_available=False, provider_problem="provider_key_refused")
     assert run(silent) == (silent, [True])
+    assert "the provider does not say what moved: provider_key_refused" in capsys.readouterr().err

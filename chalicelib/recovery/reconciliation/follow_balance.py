@@ -47,7 +47,13 @@ class FollowReport:
     target: Instant
     stored: int
     """Movements that this run stored, each for the first time."""
-    provider_available: bool = True
+    provider_problem: str | None = None
+    """Why the provider gave no movements, such as ``provider_key_refused``; None: it gave them."""
+
+    @property
+    def provider_available(self) -> bool:
+        """Return whether the provider gave every movement that this run asked for."""
+        return self.provider_problem is None
 
     @property
     def complete(self) -> bool:
@@ -97,7 +103,7 @@ def _store_windows(
             added, whole = _store_window(movements, source, cursor.until, end, time_is_up)
         except (OutcomeUnknownError, ProviderBusyError) as error:
             logger.warning("provider's balance not readable", extra={"reason": str(error)})
-            return FollowReport(cursor.since, cursor.until, target, stored, provider_available=False)
+            return FollowReport(cursor.since, cursor.until, target, stored, str(error))
         stored += added
         if whole:
             cursor = advance(cursor, end)

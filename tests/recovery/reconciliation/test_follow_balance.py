@@ -155,6 +155,7 @@ def test_provider_that_does_not_answer_stops_the_run_and_loses_nothing(store: Mo
     listed = [a_payout(number, START + DAY + number) for number in range(3)]
     report = follow_balance(store, Interrupted(listed), NOW, never)
     assert (report.provider_available, report.complete) == (False, False)
+    assert report.provider_problem == str(error)
     assert report.until <= START + DAY
     assert follow_balance(store, ListedMovements(listed), NOW, never).complete
     assert ids(store) == ["txn_0", "txn_1", "txn_2"]
