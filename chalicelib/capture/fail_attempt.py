@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from chalicelib.capture.attempt import Failed, look_up, save_next_version
-from chalicelib.capture.received_money import is_returned
+from chalicelib.capture.received_money import is_returned, report_kept_money
 from chalicelib.checkout import is_by_provider, record_decline, record_decline_of_drops, release_budgets
 from chalicelib.errors import WriteConflict
 from chalicelib.ids import log_reference
@@ -50,12 +50,18 @@ def handle_decline(context: CheckoutContext, purchase: Purchase, declined: Decli
 
 
 def fail_attempt(
-    context: CheckoutContext, purchase: Purchase, failure: str, provider_id: str | None, now: Instant
+    context: CheckoutContext,
+    purchase: Purchase,
+    failure: str,
+    provider_id: str | None,
+    now: Instant,
+    *,
+    kept: Captured | None = None,
 ) -> Failed:
     """End an attempt without money and reopen the purchase for another one.
 
     Units stay held for ``HOLD_AFTER_DECLINE_SECONDS``. Shares of discount budgets are released; the next attempt
-    holds them again. Safe to repeat.
+    holds them again. Safe to repeat. ``kept``: a payment whose money was reported, so that it is no hindrance.
 
     Raises:
         WriteConflict: another worker has captured the attempt or changed the purchase.
@@ -64,7 +70,7 @@ def fail_attempt(
     expires_at = now // SECOND + HOLD_AFTER_DECLINE_SECONDS
     lines = tuple(revert_line_to_hold(context, purchase, line, expires_at) for line in purchase.lines)
     discounts = release_budgets(context, purchase, now)
-    ensure_nothing_authorised(context, purchase, provider_id, now)
+    ensure_nothing_authorised(context, purchase, provider_id, now, kept=kept)
     payment = failed_payment(purchase, failure, provider_id)
     changes = {"state": PurchaseState.OPEN, "payment": payment, "lines": lines, "discounts": discounts}
     save_next_version(context, purchase, now, **changes)
@@ -105,20 +111,26 @@ def void_orphaned_authorisation(
     if is_current and (chosen is None or provider_id in {None, chosen}):
         return
     found = context.gateway.find(purchase.id, attempt, now=now, provider_id=provider_id)
-    extra = {"purchase": log_reference(purchase.id), "attempt": attempt}
     if isinstance(found, Captured) and not is_returned(purchase, found):
-        logger.error("captured without an order", extra=extra)
-        count("captures_without_order")
+        report_kept_money(purchase, attempt, found)
     if isinstance(found, Authorised | ActionRequired):
         void_authorisation(context, found.provider_id, attempt, now)
+        extra = {"purchase": log_reference(purchase.id), "attempt": attempt}
         logger.warning("orphaned authorisation voided", extra=extra)
         count("authorisations_voided")
 
 
 def ensure_nothing_authorised(
-    context: CheckoutContext, purchase: Purchase, provider_id: str | None, now: Instant, since: Instant | None = None
+    context: CheckoutContext,
+    purchase: Purchase,
+    provider_id: str | None,
+    now: Instant,
+    since: Instant | None = None,
+    kept: Captured | None = None,
 ) -> None:
     """Void what the provider reserves for the purchase's attempt. ``since`` as in :meth:`Gateway.find`.
+
+    ``kept``: a payment whose money was reported, so that it is no hindrance.
 
     An attempt that was begun again may have a second payment, which only a look-up without an id finds.
 
@@ -126,20 +138,27 @@ def ensure_nothing_authorised(
         WriteConflict: another worker has captured the attempt.
         OutcomeUnknownError: the provider did not answer.
     """
-    void_found(context, purchase, look_up(context, purchase, provider_id, now, since), now)
+    void_found(context, purchase, look_up(context, purchase, provider_id, now, since), now, kept)
     if provider_id is not None and purchase.payment is not None and purchase.payment.tries:
-        void_found(context, purchase, look_up(context, purchase, None, now), now)
+        void_found(context, purchase, look_up(context, purchase, None, now), now, kept)
 
 
 def void_found(
-    context: CheckoutContext, purchase: Purchase, found: Authorisation | Captured | None, now: Instant
+    context: CheckoutContext,
+    purchase: Purchase,
+    found: Authorisation | Captured | None,
+    now: Instant,
+    kept: Captured | None = None,
 ) -> None:
-    """Void what the provider was found to reserve for the purchase's attempt. Money that is refunded is no hindrance.
+    """Void what the provider was found to reserve for the purchase's attempt.
+
+    Money that is refunded is no hindrance, nor is that of ``kept``, which was reported.
 
     Raises:
         WriteConflict: another worker has captured the attempt.
     """
-    if isinstance(found, Captured) and not is_returned(purchase, found):
+    is_reported = kept is not None and isinstance(found, Captured) and found.provider_id == kept.provider_id
+    if isinstance(found, Captured) and not is_reported and not is_returned(purchase, found):
         raise _captured_meanwhile()
     if isinstance(found, Authorised | ActionRequired):
         void_authorisation(context, found.provider_id, purchase.attempt, now)

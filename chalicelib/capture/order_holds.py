@@ -174,23 +174,25 @@ def _note_different_amount(context: CheckoutContext, purchase: Purchase, capture
 def _void_and_cancel(context: CheckoutContext, purchase: Purchase, now: Instant) -> Purchase:
     """Cancel an order on hold: void its authorisation, let its units expire at once, then write it. Safe to repeat.
 
-    Any other amount than the total that was received is refunded. The authorisation is voided before any unit moves,
-    because captured money must have its stock. No later capture can
-    follow: a worker that reserves money after this check sees that the order is on hold. That authorisation is voided
-    when the worker's message is delivered again.
+    Any other amount than the total that was received is refunded; a refused refund is reported, and does not keep the
+    order on hold. The authorisation is voided before any unit moves, because captured money must have its stock. No
+    later capture can follow: a worker that reserves money after this check sees that the order is on hold. That
+    authorisation is voided when the worker's message is delivered again.
     """
     provider_id = payment_of(purchase).provider_id
     found = look_up(context, purchase, provider_id, now, since=visible_since(purchase))
-    if isinstance(found, Captured) and not is_whole(purchase, found):
-        return_money(context, purchase, found, now)
+    kept = found if isinstance(found, Captured) and not is_whole(purchase, found) else None
+    if kept is not None:
+        return_money(context, purchase, kept, now)
     else:
         void_found(context, purchase, found, now)
     if payment_of(purchase).tries:  # there may be a second payment
-        ensure_nothing_authorised(context, purchase, None, now)
+        ensure_nothing_authorised(context, purchase, None, now, kept=kept)
     for line in purchase.lines:
         revert_line_to_hold(context, purchase, line, now // SECOND)
     discounts = release_budgets(context, purchase, now)
-    payment = failed_payment(purchase, _CANCELLED_ON_HOLD)
+    found_id = found.provider_id if found is not None else provider_id
+    payment = failed_payment(purchase, _CANCELLED_ON_HOLD, found_id)
     changes = {"state": PurchaseState.CANCELLED, "cancelled_at": now, "payment": payment, "discounts": discounts}
     cancelled = save_next_version(context, purchase, now, **changes)
     for pool, hold in [*holds_of(purchase), *budget_holds_of(purchase)]:

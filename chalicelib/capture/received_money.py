@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from chalicelib.errors import Conflict
+from chalicelib.capture.attempt import look_up
+from chalicelib.errors import Conflict, WriteConflict
 from chalicelib.ids import log_reference
 from chalicelib.instants import Instant
-from chalicelib.payments import Captured, OutcomeUnknownError, RefundFailed, RefundStatus
+from chalicelib.payments import Captured, RefundFailed, RefundStatus
 from chalicelib.purchase import CheckoutContext, Purchase
 from chalicelib.refunds import record_provider_refund
 from chalicelib.telemetry import count, logger
 
 AMOUNT_DIFFERS: Final = "captured_amount_differs"
 """The failure of a payment whose received amount is not the total. Also the code of a refused release from hold."""
+RETURN_REFUSED: Final = "return_refused"
+"""The failure of a payment of which the provider keeps money: it refused each refund of another amount."""
 _RETURNED: Final = "-returned-"
+_MAX_RETURNS: Final = 3
+"""How many refunds of one amount are tried. Each has an id of its own, because a failed refund stays failed."""
 
 
 def received_amount(purchase: Purchase, captured: Captured) -> int:
@@ -32,23 +37,44 @@ def is_returned(purchase: Purchase, captured: Captured) -> bool:
     return captured.refunded >= received_amount(purchase, captured)
 
 
-def return_money(context: CheckoutContext, purchase: Purchase, captured: Captured, now: Instant) -> None:
+def return_money(context: CheckoutContext, purchase: Purchase, captured: Captured, now: Instant) -> bool:
     """Refund what was received for an order that does not count as paid. Safe to repeat.
 
     The order has no ledger entry, so it records no refund. The movements of the provider's balance record both ways.
 
+    False: each refund failed, or the provider refuses it, as for a disputed payment. The order ends all the same. Its
+    money stays at the provider, which a log line, an alarm and the nightly comparison name. A refund that is pending
+    counts as made. If it fails later, its event reports the money.
+
     Raises:
-        OutcomeUnknownError: the provider did not answer, or refused the refund; try again.
+        OutcomeUnknownError: the provider did not answer; try again.
+        WriteConflict: somebody refunded a part meanwhile; try again.
     """
     report_different_amount(purchase, captured)
     left = received_amount(purchase, captured) - captured.refunded
     if left <= 0:
-        return
-    refund_id = f"{purchase.id}{_RETURNED}{purchase.attempt}-{left}"
-    made = context.gateway.refund(captured.provider_id, refund_id=refund_id, amount=left, now=now)
-    if isinstance(made, RefundFailed) or made.status is RefundStatus.FAILED:
-        count("refunds_refused")
-        raise OutcomeUnknownError("The provider refused to refund what it received.")
+        return True
+    for number in range(1, _MAX_RETURNS + 1):
+        again = f"-{number}" if number > 1 else ""
+        refund_id = f"{purchase.id}{_RETURNED}{purchase.attempt}-{left}{again}"
+        made = context.gateway.refund(captured.provider_id, refund_id=refund_id, amount=left, now=now)
+        if isinstance(made, RefundFailed):
+            break
+        if made.status is not RefundStatus.FAILED:
+            return True
+    current = look_up(context, purchase, captured.provider_id, now)
+    if not isinstance(current, Captured) or current.refunded != captured.refunded:
+        raise WriteConflict("A part of what was received was refunded meanwhile.")
+    report_kept_money(purchase, purchase.attempt, captured)
+    return False
+
+
+def report_kept_money(purchase: Purchase, attempt: int, captured: Captured) -> None:
+    """Count and log captured money that pays for no order. A person has to refund it at the provider."""
+    count("captures_without_order")
+    amounts = {"received": received_amount(purchase, captured), "refunded": captured.refunded}
+    about = {"purchase": log_reference(purchase.id), "attempt": attempt, "payment": captured.provider_id}
+    logger.error("captured without an order", extra=about | amounts | {"currency": purchase.currency})
 
 
 def is_return_of_money(refund_id: str | None) -> bool:

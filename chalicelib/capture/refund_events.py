@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from chalicelib.capture.fail_attempt import void_orphaned_authorisation
 from chalicelib.capture.received_money import is_return_of_money
 from chalicelib.errors import Conflict
 from chalicelib.ids import log_reference
 from chalicelib.instants import DAY, MINUTE, Instant
-from chalicelib.payments import EventKind, OutcomeUnknownError, ProviderEvent, ProviderRefund
+from chalicelib.payments import EventKind, OutcomeUnknownError, ProviderEvent, ProviderRefund, RefundStatus
 from chalicelib.purchase import CheckoutContext
 from chalicelib.refunds import record_dispute, record_provider_refund
 from chalicelib.telemetry import count, logger
@@ -40,8 +41,8 @@ def process_refund_event(context: CheckoutContext, event: ProviderEvent, now: In
     """Record the refund that an event names, as the provider has it now; without a name, every refund of its payment.
 
     A released hold, the rest of a part capture, and a refund of other software change nothing. So does the return of
-    money that paid for no order. An event that comes
-    before its order is paid waits for it.
+    money that paid for no order. A return that failed is reported, because the shop has that money again. An event that
+    comes before its order is paid waits for it.
 
     Raises:
         OutcomeUnknownError: the provider did not answer; try again.
@@ -52,6 +53,9 @@ def process_refund_event(context: CheckoutContext, event: ProviderEvent, now: In
         found = list(_refunds_at_provider(context, event, now))
     except OutcomeUnknownError as error:
         return _postpone_unknown(event, error, now)
+    for made in found:
+        if is_return_of_money(made.refund_id) and made.status is RefundStatus.FAILED:
+            _report_failed_return(context, made, now)
     made_refunds = [made for made in found if not is_return_of_money(made.refund_id)]
     if not made_refunds:
         count("payment_events_ignored")
@@ -80,6 +84,14 @@ def _refunds_at_provider(context: CheckoutContext, event: ProviderEvent, now: In
     if event.payment_id is None or context.gateway.purchase_of(event.payment_id) is None:
         return ()
     return context.gateway.refunds_of(event.payment_id, now=now)
+
+
+def _report_failed_return(context: CheckoutContext, made: ProviderRefund, now: Instant) -> None:
+    """Report money of an ended attempt that is with the shop again, unless another refund has returned it."""
+    attempt = context.gateway.purchase_of(made.payment_id) if made.payment_id is not None else None
+    purchase = context.purchases.read(attempt[0]) if attempt is not None else None
+    if attempt is not None and purchase is not None:
+        void_orphaned_authorisation(context, purchase, attempt[1], made.payment_id, now)
 
 
 def _recorder_of(context: CheckoutContext, made: ProviderRefund, now: Instant) -> Callable[[str], object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chalicelib.capture.attempt import AttemptOutcome, Paid, PutOnHold, payment_of, payment_on_hold, save_next_version
 from chalicelib.capture.commit_stock import OutOfStock, ensure_stock_committed
 from chalicelib.capture.fail_attempt import fail_attempt
-from chalicelib.capture.received_money import AMOUNT_DIFFERS, record_earlier_refunds, return_money
+from chalicelib.capture.received_money import AMOUNT_DIFFERS, RETURN_REFUSED, record_earlier_refunds, return_money
 from chalicelib.errors import WriteConflict
 from chalicelib.ids import log_reference
 from chalicelib.instants import Instant
@@ -29,7 +29,7 @@ def capture_payment(
 
     ``provider_id`` None: the total is zero and there is nothing to capture. An order of a channel in
     ``order_hold_channels`` goes on hold instead, unless an operator has released it. If another amount than the total
-    was received, it is returned and the attempt ends.
+    was received, it is returned and the attempt ends, even if the provider refuses the return.
 
     Raises:
         WriteConflict: another worker has changed the purchase.
@@ -46,8 +46,8 @@ def capture_payment(
     if isinstance(captured, CaptureFailed):
         return fail_attempt(context, purchase, captured.code, captured.provider_id, now)
     if captured.amount not in {None, amount}:
-        return_money(context, purchase, captured, now)
-        return fail_attempt(context, purchase, AMOUNT_DIFFERS, captured.provider_id, now)
+        failure = AMOUNT_DIFFERS if return_money(context, purchase, captured, now) else RETURN_REFUSED
+        return fail_attempt(context, purchase, failure, captured.provider_id, now, kept=captured)
     return mark_paid(context, purchase, payment, captured, now)
 
 

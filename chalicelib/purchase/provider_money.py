@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from chalicelib.instants import Instant
-from chalicelib.payments import Authorised, Captured, OutcomeUnknownError, ProviderBusyError
+from chalicelib.payments import Authorised, Captured, MovementKind, OutcomeUnknownError, ProviderBusyError
 from chalicelib.purchase.context import CheckoutContext
 from chalicelib.purchase.model import Purchase
 
@@ -22,15 +22,25 @@ class MoneyState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProviderMoney:
-    """The money of an order's present attempt at the provider, in minor units of ``currency``."""
+    """The money of a purchase at the provider, in minor units of ``currency``: first of its present attempt."""
 
     state: MoneyState
     currency: str
     amount: int = 0
     refunded: int = 0
+    kept: int | None = 0
+    """Captured and not refunded money of the purchase's other payments, which pay for nothing. None: unknown."""
 
     def sentence(self) -> str:
-        """Return a sentence for an operator."""
+        """Return what an operator has to know, in a sentence or two."""
+        if self.kept is None:
+            return f"{self._of_attempt()} It does not say what earlier payments of the purchase hold."
+        if self.kept:
+            kept = f"{self.kept} {self.currency} (minor units) of other payments of the purchase"
+            return f"{self._of_attempt()} It also keeps {kept}, which pay for nothing: refund them at the provider."
+        return self._of_attempt()
+
+    def _of_attempt(self) -> str:
         match self.state:
             case MoneyState.NOTHING:
                 return "The payment provider has reserved nothing."
@@ -44,11 +54,37 @@ class ProviderMoney:
 
 
 def money_at_provider(context: CheckoutContext, purchase: Purchase, now: Instant) -> ProviderMoney:
-    """Ask the provider what it has of an order's present attempt. None for an order without amount.
+    """Ask the provider what it has of a purchase: of its present attempt, and of earlier payments that moved money.
 
     One call where the payment's id is known; else a search, and the provider's list since the order was placed. The
-    answer is about this instant: a worker may go on with the payment meanwhile.
+    stored movements name the earlier payments: one query, and one call for each of them. The answer is about this
+    instant: a worker may go on with the payment meanwhile.
     """
+    present = _of_present_attempt(context, purchase, now)
+    return replace(present, kept=_kept_by_others(context, purchase, now))
+
+
+def _kept_by_others(context: CheckoutContext, purchase: Purchase, now: Instant) -> int | None:
+    """Return what payments of earlier attempts hold, and second payments of the present one; None if unknown."""
+    chosen, provider = purchase.payment.provider_id if purchase.payment else None, context.gateway.name
+    moved = [
+        one for one in context.movements.of_purchase(purchase.id) if one.provider == provider and not one.is_foreign
+    ]
+    charged = {one.payment_id: one.attempt for one in moved if one.kind is MovementKind.CHARGE}
+    kept = 0
+    for payment_id, attempt in charged.items():
+        if payment_id in {None, chosen} or attempt is None or (chosen is None and attempt == purchase.attempt):
+            continue
+        try:
+            found = context.gateway.find(purchase.id, attempt, now=now, provider_id=payment_id)
+        except (OutcomeUnknownError, ProviderBusyError):
+            return None
+        if isinstance(found, Captured):
+            kept += (purchase.totals.total if found.amount is None else found.amount) - found.refunded
+    return kept
+
+
+def _of_present_attempt(context: CheckoutContext, purchase: Purchase, now: Instant) -> ProviderMoney:
     total, currency, payment = purchase.totals.total, purchase.currency, purchase.payment
     if total == 0 or payment is None:
         return ProviderMoney(MoneyState.NOTHING, currency)

@@ -114,6 +114,9 @@ def _failure_message(purchase: Purchase) -> tuple[Message, ...]:
     if failure == "captured_amount_differs":
         content = "The provider took another amount than the total, and it is refunded. Try again or pay another way."
         return (Message("payment_failed", content, path="$.payment.instruments[0]", extra={"reason": failure}),)
+    if failure == "return_refused":
+        content = "The provider took another amount than the total and refuses to refund it. The seller must settle it."
+        return (Message("payment_failed", content, path="$.payment.instruments[0]", extra={"reason": failure}),)
     content = f"The payment failed ({failure}). Nothing was charged. Try again or pay another way."
     return (Message("payment_failed", content, path="$.payment.instruments[0]", extra={"reason": failure}),)
 

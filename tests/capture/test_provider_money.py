@@ -80,3 +80,17 @@ def test_silent_provider_is_shown_as_unknown(stripe_shop: StripeShop) -> None:
     stripe_shop.account.choose_faults(lambda request, number: faults.closed())
     assert money(stripe_shop, placed).state is MoneyState.UNKNOWN
     assert "does not say at this moment" in refusal_of_refund(stripe_shop, placed)
+
+
+def test_order_cancelled_on_hold_is_asked_for_by_its_payment(stripe_shop: StripeShop) -> None:
+    """Without the payment's id, the provider's list since placing would be read."""
+    placed = stripe_shop.place()
+    stripe_shop.account.fail_next("payment_intents.capture", faults.closed())
+    with pytest.raises(OutcomeUnknownError):
+        stripe_shop.process(placed)
+    put_on_hold(stripe_shop.context, placed.id, "ann", stripe_shop.now)
+    stripe_shop.advance(2 * MINUTE)
+    cancel_order(stripe_shop.context, placed.id, "cancel", "", "ann", stripe_shop.now)
+    before = len(stripe_shop.account.operations())
+    assert money(stripe_shop, placed) == ProviderMoney(MoneyState.NOTHING, "GBP")
+    assert stripe_shop.account.operations()[before:] == ["payment_intents.retrieve"]

@@ -19,7 +19,7 @@ class ProviderMoneyResponse(TypedDict):
 
 
 def provider_money(request: ApiRequest, purchase: Purchase) -> ProviderMoneyResponse:
-    """Ask the provider what it has of the order's present attempt. Calls as :func:`money_at_provider`."""
+    """Ask the provider what it has of the order's payments. Calls as :func:`money_at_provider`."""
     money = money_at_provider(request.services.context, purchase, request.now)
     return {
         "state": money.state,
