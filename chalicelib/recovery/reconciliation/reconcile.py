@@ -117,8 +117,8 @@ def _read_again(
     comparison.reading_again_from = None if again.complete else again.until
     if again.stored:
         logger.warning("movements were listed late", extra={"stored": again.stored, "since": since})
-    available = followed.provider_available and again.provider_available
-    return replace(followed, stored=followed.stored + again.stored, provider_available=available)
+    problem = followed.provider_problem or again.provider_problem
+    return replace(followed, stored=followed.stored + again.stored, provider_problem=problem)
 
 
 def _go_on(run: _Run, store: ComparisonStore, now: Instant, time_is_up: TimeBudget) -> bool:
