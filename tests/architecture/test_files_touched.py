@@ -16,7 +16,7 @@ __all__ = ["api", "messaging"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
-MAX_FIGURES = {"create": (41, 93), "complete": (40, 97), "capture": (24, 56), "ledger": (13, 30)}
+MAX_FIGURES = {"create": (41, 93), "complete": (41, 101), "capture": (24, 56), "ledger": (13, 30)}
 """Files and changes of file by use case, at most. Lower one when code gets better; raise one only for correctness."""
 
 
