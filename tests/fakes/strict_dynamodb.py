@@ -53,7 +53,12 @@ class StrictFakeDynamoDB:
         return {"Responses": responses, "UnprocessedKeys": {}}
 
     def query(
-        self, *, TableName: str, KeyConditionExpression: str, ExpressionAttributeValues: Mapping[str, Any]
+        self,
+        *,
+        TableName: str,
+        KeyConditionExpression: str,
+        ExpressionAttributeValues: Mapping[str, Any],
+        ConsistentRead: bool = False,
     ) -> dict[str, Any]:
         values = from_item(ExpressionAttributeValues)
         wanted = parse_condition(KeyConditionExpression)
