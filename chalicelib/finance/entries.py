@@ -28,8 +28,8 @@ def entries_of(purchase: Purchase, time_zone: str) -> tuple[LedgerEntry, ...]:
     """Return every ledger entry of a purchase; none before it is paid.
 
     An id names what the entry is about, such as ``{purchase}.refund.{refund}.{line}``, and no entry depends on a later
-    fact. So the entries of a version are among those of each later version, unchanged, in whatever order refunds and
-    disputes end.
+    fact. So the entries of a version are among those of each later version, unchanged, in any order in which refunds
+    and disputes end.
     """
     if purchase.paid_at is None:
         return ()

@@ -104,7 +104,7 @@ class Gateway(BalanceSource, Protocol):
     def capture(
         self, provider_id: str, *, attempt: int, amount: int, currency: str, now: int
     ) -> Captured | CaptureFailed:
-        """Capture what was authorised: once, whatever the number of calls.
+        """Capture what was authorised: once, at any number of calls.
 
         ``provider_id`` is an id that :meth:`authorise` or :meth:`find` returned for this attempt.
         """

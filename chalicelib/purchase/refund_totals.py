@@ -53,7 +53,7 @@ def refunded_units(purchase: Purchase, line_id: str) -> int:
 def units_to_restock(purchase: Purchase, line_id: str) -> int:
     """Return the units of a line that done refunds put back into stock, those of refunds that failed since too.
 
-    The number never falls, in whatever order refunds end.
+    The number never falls, in any order in which refunds end.
     """
     return _restocking_units(tuple(refund for refund in posted_refunds(purchase) if refund.restock), line_id)
 

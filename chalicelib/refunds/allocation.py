@@ -1,6 +1,6 @@
 """Allocate a refund to lines and shipping, from what earlier refunds and losses have left of the order.
 
-Pure arithmetic. Parts are rounded so that they add up, in whatever order units and amounts are refunded. No line
+Pure arithmetic. Parts are rounded so that they add up, in any order in which units and amounts are refunded. No line
 refunds more than it took, and when nothing remains every column nets to zero, the commission too.
 """
 

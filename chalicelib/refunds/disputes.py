@@ -82,7 +82,7 @@ def _losses_with(
 ) -> tuple[DisputeLoss, ...]:
     """Return a dispute's losses: one more when it is lost, and the last one restored when it is no longer.
 
-    Only money that is withdrawn at present is lost, whatever the dispute's status says.
+    Only money that is withdrawn at present is lost. The dispute's status alone loses none.
     """
     losses = existing.losses if existing is not None else ()
     active = losses[-1] if losses and losses[-1].restored_at is None else None

@@ -53,7 +53,7 @@ def _restock_line(context: CheckoutContext, purchase: Purchase, line: Line) -> N
 def _bring_down(
     context: CheckoutContext, purchase: Purchase, line: Line, hold: HoldRef, expected: int, target: int
 ) -> None:
-    """Return units of a hold to stock until ``target`` are left, whatever it has. No hold is left at zero."""
+    """Return units of a hold to stock until ``target`` are left, from any number above it. No hold is left at zero."""
     pool, order = pool_of(line), order_ref_of(purchase)
     for _ in range(MAX_TRIES):
         if context.stock.restock(pool, hold, order, expected, target):

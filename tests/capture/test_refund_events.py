@@ -1,4 +1,4 @@
-"""Events of refunds and disputes name an object; the order records what the provider has, whatever the event says."""
+"""Events of refunds and disputes name an object; the order records what the provider has, not the event."""
 
 from __future__ import annotations
 

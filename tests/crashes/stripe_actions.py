@@ -62,7 +62,7 @@ def lose_dispute(world: CrashWorld, process: CrashableProcess) -> None:
 
 
 def pay_elsewhere(world: CrashWorld, process: CrashableProcess) -> None:
-    """Let other software on the account take and refund money, with keys in its metadata that look like ours."""
+    """Let other software on the account take and refund money, with keys in its metadata that look like this shop's."""
     account = account_of(world)
     paid = account.foreign_payment(amount=2_500)
     account.foreign_payment(amount=900, capture_method="manual", metadata={"order_id": "77"})

@@ -46,7 +46,7 @@ NEVER_CALLED: Final = {"refund_not_cancelable"}
 SORTED_OTHERWISE: Final = {
     # the amount is wrong, not the card: it says nothing about the buyer
     **dict.fromkeys(("amount_too_small", "amount_too_large", "invalid_charge_amount"), "refused"),
-    # looked up, and no earlier call of ours holds the money
+    # looked up, and no earlier call of the shop holds the money
     **dict.fromkeys(("used_payment_method", "used_token"), "declined"),
 }
 

@@ -30,7 +30,7 @@ from chalicelib.refunds import provider_refund
 
 
 def failure_believed(patch: pytest.MonkeyPatch) -> None:
-    """Take an answer 500 to a creation as the end of the attempt, whatever became of the payment."""
+    """Take an answer 500 to a creation as the end of the attempt, and never look the payment up."""
     authorise = StripeGateway.authorise
 
     def believe(self: StripeGateway, request: AuthorisationRequest, *, now: int) -> Authorisation:

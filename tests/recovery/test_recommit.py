@@ -1,4 +1,4 @@
-"""A repair commits each hold of a paid order again, whatever became of its others."""
+"""A repair commits each hold of a paid order again, without regard to its others."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def from_provider_amount(amount: int, currency: str) -> int:
 
 
 def balance_amount(amount: int, currency: str) -> int:
-    """Convert an amount of the balance, which must be followed whatever it is.
+    """Convert an amount of the balance, which must be followed in any currency.
 
     An amount in a currency outside ISO 4217 (a stablecoin) stays in Stripe's units. A fraction of a minor unit is
     rounded half up and logged, so that the comparison with the provider's balance names the rest.

@@ -65,7 +65,7 @@ def _withdrawn(dispute: Any) -> int:
     """Return what is withdrawn at present, in the dispute's currency and Stripe's units.
 
     The movements of the balance tell, and not the dispute's status. They are in the currency of settlement. In another
-    currency, the result is the dispute's own amount unless the withdrawal was reversed, at whatever rate.
+    currency, the result is the dispute's own amount unless the withdrawal was reversed, at any rate of conversion.
     """
     movements = dispute.balance_transactions
     if all(one.currency == dispute.currency for one in movements):

@@ -1,4 +1,4 @@
-"""Sort every error of Stripe's calls into five kinds. The table is closed: its last rule takes whatever is left.
+"""Sort every error of Stripe's calls into five kinds. The table is closed: its last rule takes every other one.
 
 Sources: https://docs.stripe.com/error-handling, https://docs.stripe.com/error-codes and
 https://docs.stripe.com/error-low-level (idempotency).
@@ -65,7 +65,7 @@ class SortedError:
     intent: Any = None
     """The payment intent in the error, as Stripe has it at this moment; None when the error has none."""
     used_token: bool = False
-    """Whether the token may have been used by an earlier call of ours, which then holds the money."""
+    """Whether the token may have been used by an earlier call of this shop, which then holds the money."""
     replayed: bool = False
     """Whether Stripe repeats the stored answer to an earlier call with the same idempotency key."""
 

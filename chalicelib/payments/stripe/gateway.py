@@ -129,8 +129,8 @@ class StripeGateway:
     ) -> Captured | CaptureFailed:
         """Capture what was authorised, once. One call, because the id was created or found for this very attempt.
 
-        Stripe captures an intent once, whatever the key. So each run has a key of its own, and no failure that Stripe
-        stored is repeated to it.
+        Stripe captures an intent once under any number of keys. So each run has a key of its own, and no failure
+        that Stripe stored is repeated to it.
 
         Raises:
             OutcomeUnknownError: Stripe gave no readable answer, or is still capturing.

@@ -18,7 +18,7 @@ PAGE_SIZE: Final = 100
 MAX_PAGES: Final = 40
 """How many pages of the list one look-up reads. A longer list leaves the outcome unknown."""
 CLOCK_SKEW: Final[Instant] = 10 * SECOND
-"""How far Stripe's clock and ours may differ."""
+"""How far Stripe's clock and the shop's may differ."""
 
 _BEST_FIRST: Final = ("succeeded", "processing", "requires_capture", "requires_action", "requires_confirmation")
 

@@ -19,7 +19,7 @@ FEES: Final = "fees"
 """The row of all fees, which ``clearing`` is less by."""
 FOREIGN: Final = "foreign"
 CLOCK_SKEW: Final[Instant] = 5 * SECOND
-"""How far the provider's clock may be ahead of ours."""
+"""How far the provider's clock may be ahead of the shop's."""
 _MAX_READINGS: Final = 5
 
 

@@ -206,7 +206,7 @@ class _Run:
 
     @contextmanager
     def _counting_failure(self, subject: object) -> Iterator[None]:
-        """Count and log an error of one order, whatever it is, so that the others are compared."""
+        """Count and log any error of one order, so that the others are compared."""
         try:
             yield
         except Exception as error:

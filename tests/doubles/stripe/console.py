@@ -77,7 +77,7 @@ class Console:
     # The shop's staff
 
     def console_refund(self, name: str, amount: int | None = None) -> Record:
-        """Refund in the console: as any other refund, without metadata of ours (R9, D)."""
+        """Refund in the console: as any other refund, without the shop's metadata (R9, D)."""
         sent = {"charge": self._charge(name)["id"], **({} if amount is None else {"amount": amount})}
         return refunds.create(self.state, sent)
 
@@ -131,7 +131,7 @@ class Console:
         capture_method: str = "automatic",
         card: str = "visa",
     ) -> Record:
-        """Make and pay an intent as other software of the shop does, with metadata keys that may look like ours."""
+        """Make and pay an intent as other software does, with metadata keys that may look like this shop's."""
         state = self._at_present()
         sent = {
             "amount": amount,

@@ -57,8 +57,8 @@ def garbage(*, after_effect: bool = False) -> Fault:
 def server_error(status: int = 500, *, after_effect: bool = False, stored: bool = False) -> Fault:
     """Answer 500, 502, 503 or 504.
 
-    A stored 500 is replayed for a day, whatever became of the payment (I2, D). A 500 that is not stored leaves nothing
-    under the key, even after the effect. After any other the key has the true answer, as a proxy failed.
+    A stored 500 is replayed for a day, and also if the payment went another way (I2, D). A 500 that is not stored
+    leaves nothing under the key, even after the effect. After any other the key has the true answer, as a proxy failed.
     """
     row = "server_error" if stored else f"server_error_{status}"
     return Fault("answer", after_effect, row, stored, forgotten=status == 500 and not stored)

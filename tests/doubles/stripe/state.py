@@ -152,7 +152,7 @@ class State:
             self.versions[record["id"]] = (*last_old, *recent, (self.now, record))
 
     def find(self, name: str) -> Record | None:
-        """Return the record with an id, whatever its kind; None when there is none."""
+        """Return the record with an id, of any kind; None when there is none."""
         kind = _KIND_OF.get(name.partition("_")[0])
         return self.records[kind].get(name) if kind else None
 

@@ -174,8 +174,8 @@ def test_a_refund_in_the_console_has_none_of_our_metadata(account: Account, clie
     [event] = [one for one in account.records("event") if one["type"] == "refund.created"][:1]
     assert event["data"]["object"]["metadata"] == {}
     assert event["request"] == {"id": None, "idempotency_key": None}
-    client.v1.refunds.create({"payment_intent": name, "amount": 200}, {"idempotency_key": "ours"})
-    assert account.records("event")[-1]["request"]["idempotency_key"] == "ours"
+    client.v1.refunds.create({"payment_intent": name, "amount": 200}, {"idempotency_key": "shop-key"})
+    assert account.records("event")[-1]["request"]["idempotency_key"] == "shop-key"
     assert [one.amount for one in client.v1.refunds.list({"payment_intent": name}).data] == [200, 300]
 
 

@@ -1,4 +1,4 @@
-"""The follower stores each movement of the provider's balance once, whatever interrupts it."""
+"""The follower stores each movement of the provider's balance once, at any interruption."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reconciliation of orders whose payments are at Stripe: whatever moved, the comparison of all orders ends."""
+"""Reconciliation of orders whose payments are at Stripe: the comparison of all orders ends after any movement."""
 
 from __future__ import annotations
 

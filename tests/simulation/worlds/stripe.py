@@ -106,7 +106,7 @@ class SimulatedStripe:
             self.account.console_refund(payment.id, amount)
 
     def events(self, payment: PaymentRecord, number: int) -> list[ProviderEvent]:
-        """Return the events that are due, whatever they are about. Some arrive again later, and some are lost."""
+        """Return the events that are due, about any object. Some arrive again later, and some are lost."""
         deliveries = self.account.take_deliveries()
         for delivery in deliveries:
             self.account.answer_delivery(delivery, self._random.choice([200, 200, 200, 500]))
