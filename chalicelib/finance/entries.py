@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from chalicelib.finance.ledger_entry import EntryType, LedgerEntry, spreadsheet_safe
 from chalicelib.ids import order_id
 from chalicelib.instants import Instant, business_day, rfc3339
 from chalicelib.purchase import (
+    Allocation,
     Dispute,
     DisputeLoss,
     Line,
@@ -17,11 +18,13 @@ from chalicelib.purchase import (
     Refund,
     RefundLine,
     commission_of,
-    commissions_of_refunds,
+    excess_of,
+    money_of,
     posted_refunds,
 )
 
 _REMITTER = "shop"
+_RowsOf = Callable[[Allocation, int], Iterator[tuple[str, dict[str, Any]]]]
 
 
 def entries_of(purchase: Purchase, time_zone: str) -> tuple[LedgerEntry, ...]:
@@ -46,7 +49,6 @@ class _PurchaseEntries:
         self._tax_included = purchase.totals.tax_on_top == 0
         self._payment: Payment | None = purchase.payment
         self._shared_columns = self._columns_of_order()
-        self._commissions = commissions_of_refunds(purchase)
         self._dates: dict[Instant, dict[str, str]] = {}
 
     def entries(self, paid_at: Instant) -> Iterator[LedgerEntry]:
@@ -70,21 +72,36 @@ class _PurchaseEntries:
 
     def _entries_of_refund(self, refund: Refund) -> Iterator[LedgerEntry]:
         """Yield the rows of a refund, and those that reverse it if it failed at the provider later."""
-        refund_columns = {"refund_id": refund.id, "provider_refund_id": refund.provider_id}
-        endings = ((refund.completed_at, -1, ""), (refund.failed_at, 1, ".failed"))
-        for ended_at, sign, suffix in endings:
+        columns = {"refund_id": refund.id, "provider_refund_id": refund.provider_id}
+        for ended_at, sign, suffix in ((refund.completed_at, -1, ""), (refund.failed_at, 1, ".failed")):
             if ended_at is not None:
-                for name, row in self._rows_of_refund(refund, sign):
-                    yield self._entry(f"refund.{refund.id}.{name}{suffix}", ended_at, row | refund_columns)
+                entry_type = _REFUND_TYPES[sign][0]
+                for name, known_at, row in self._rows_of(refund, self._rows_of_refund, sign):
+                    named = {"entry_type": entry_type} | row | columns
+                    yield self._entry(f"refund.{refund.id}.{name}{suffix}", max(ended_at, known_at), named)
 
-    def _rows_of_refund(self, refund: Refund, sign: int) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the rows of a refund with ``sign`` -1, and the rows that reverse it with 1."""
+    def _rows_of(
+        self, taken: Refund | DisputeLoss, rows_of: _RowsOf, sign: int
+    ) -> Iterator[tuple[str, Instant, dict[str, Any]]]:
+        """Yield names, instants and rows of a refund or loss, of its excess, and of what is allocated of that since."""
+        for name, row in rows_of(taken, sign):
+            yield name, 0, row
+        excess = excess_of(self._purchase, taken)
+        if excess:
+            yield "excess", 0, {"net": sign * excess}
+        for number, allocated in enumerate(taken.allocated, start=1):
+            for name, row in rows_of(allocated, sign):
+                yield f"allocated{number}.{name}", allocated.allocated_at, row
+            money = {"net": -sign * money_of(self._purchase, allocated)}
+            yield f"allocated{number}.excess", allocated.allocated_at, money
+
+    def _rows_of_refund(self, taken: Allocation, sign: int) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the rows of a refund's parts with ``sign`` -1, and the rows that reverse them with 1."""
         line_type, shipping_type = _REFUND_TYPES[sign]
-        for part in refund.lines:
-            commission = self._commissions[refund.id, part.line_id]
-            yield part.line_id, self._part_row(line_type, part, sign) | {"commission": sign * commission}
-        if refund.shipping:
-            yield "shipping", self._shipping_row(shipping_type, sign * refund.shipping, sign * refund.shipping_tax)
+        for part in taken.lines:
+            yield part.line_id, self._part_row(line_type, part, sign) | {"commission": sign * (part.commission or 0)}
+        if taken.shipping:
+            yield "shipping", self._shipping_row(shipping_type, sign * taken.shipping, sign * taken.shipping_tax)
 
     def _part_row(self, entry_type: EntryType, part: RefundLine, sign: int) -> dict[str, Any]:
         line, net = self._lines[part.line_id], self._net(part.item_amount, part.tax)
@@ -99,24 +116,19 @@ class _PurchaseEntries:
         )
         for entry_type, ended_at, sign, suffix in endings:
             if ended_at is not None:
-                for part, row in self._rows_of_loss(loss, sign):
+                for part, known_at, row in self._rows_of(loss, self._rows_of_loss, sign):
                     columns = row | {"entry_type": entry_type, "dispute_id": dispute.id}
-                    yield self._entry(f"dispute.{dispute.id}.{name}.{part}{suffix}", ended_at, columns)
+                    yield self._entry(f"dispute.{dispute.id}.{name}.{part}{suffix}", max(ended_at, known_at), columns)
 
-    def _rows_of_loss(self, loss: DisputeLoss, sign: int) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield what a loss takes from each line, from shipping, and beyond what was left of the order."""
-        left = loss.amount
-        for part in loss.lines:
+    def _rows_of_loss(self, taken: Allocation, sign: int) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield what a loss takes from each line and from shipping."""
+        for part in taken.lines:
             amount = part.item_amount + (0 if self._tax_included else part.tax)
-            left -= amount
             row = self._line_row(EntryType.CHARGEBACK, self._lines[part.line_id], 0, sign * amount, 0, 0)
             yield part.line_id, row | {"tax_rate_bps": 0, "commission": sign * (part.commission or 0)}
-        shipping = loss.shipping + (0 if self._tax_included else loss.shipping_tax)
-        left -= shipping
+        shipping = taken.shipping + (0 if self._tax_included else taken.shipping_tax)
         if shipping:
-            yield "shipping", {"shipping": sign * loss.shipping, "net": sign * shipping}
-        if left:
-            yield "excess", {"net": sign * left}
+            yield "shipping", {"shipping": sign * taken.shipping, "net": sign * shipping}
 
     def _net(self, gross: int, tax: int) -> int:
         return gross - tax if self._tax_included else gross

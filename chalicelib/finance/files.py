@@ -67,7 +67,8 @@ def ledger_file(entries: Sequence[LedgerEntry]) -> bytes:
 
 def lines_file(entries: Sequence[LedgerEntry]) -> bytes:
     """Return the file of the entries of lines: sales, refunds, and refunds that failed later."""
-    return csv_file(_LINE_COLUMNS, (entry.to_record() for entry in entries if entry.entry_type in _LINE_ENTRY_TYPES))
+    of_lines = (entry for entry in entries if entry.entry_type in _LINE_ENTRY_TYPES and entry.line_id is not None)
+    return csv_file(_LINE_COLUMNS, (entry.to_record() for entry in of_lines))
 
 
 _ORDER_COLUMNS = (

@@ -1,6 +1,6 @@
 """Purchase: one item for cart, checkout and order, with its states, prices and holds."""
 
-from chalicelib.purchase.context import CheckoutContext, order_not_found, read_order
+from chalicelib.purchase.context import SETTLE_PERIOD, CheckoutContext, order_not_found, read_order
 from chalicelib.purchase.holds import (
     abandon_request,
     budget_holds_of,
@@ -21,7 +21,8 @@ from chalicelib.purchase.idempotency import (
     with_idempotency_key,
 )
 from chalicelib.purchase.model import (
-    SETTLE_PERIOD,
+    AllocatedExcess,
+    Allocation,
     Buyer,
     Destination,
     Dispute,
@@ -41,11 +42,12 @@ from chalicelib.purchase.provider_money import MoneyState, ProviderMoney, money_
 from chalicelib.purchase.refund_totals import (
     accepted_refunds,
     commission_of,
-    commissions_of_refunds,
     completed_refunds,
+    excess_of,
     is_disputed,
     losses_of,
     lost_amount,
+    money_of,
     posted_refunds,
     refunded_amount,
     refunded_units,
@@ -88,6 +90,8 @@ __all__ = [
     "NOT_FOUND",
     "SETTLE_PERIOD",
     "TOO_MANY_CHANGES",
+    "AllocatedExcess",
+    "Allocation",
     "Buyer",
     "Caller",
     "CheckoutContext",
@@ -128,9 +132,9 @@ __all__ = [
     "check_shipping_option",
     "check_transition",
     "commission_of",
-    "commissions_of_refunds",
     "completed_refunds",
     "current_result",
+    "excess_of",
     "has_room_for_change",
     "holds_of",
     "idempotency_record",
@@ -139,6 +143,7 @@ __all__ = [
     "lost_amount",
     "missing_fields",
     "money_at_provider",
+    "money_of",
     "next_version",
     "not_open_result",
     "order_not_found",

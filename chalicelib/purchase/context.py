@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from chalicelib.discounts import Discounts
 from chalicelib.errors import NotFound
-from chalicelib.instants import Instant
+from chalicelib.instants import MINUTE, Instant
 from chalicelib.payments import EventStore, Gateway, MovementStore
 from chalicelib.pricing import Markets
 from chalicelib.purchase.model import Purchase, PurchaseState
@@ -15,6 +15,12 @@ from chalicelib.purchase.store import LimitStore, PurchaseStore
 from chalicelib.risk import Risk
 from chalicelib.shows import Shows
 from chalicelib.stock import Stock
+
+SETTLE_PERIOD: Instant = MINUTE
+"""Longer than any request or worker lives.
+
+Every write that began before an instant has landed, or has failed, one settle period later.
+"""
 
 
 @dataclass(frozen=True, slots=True)

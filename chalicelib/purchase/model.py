@@ -8,14 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from chalicelib.discounts import AppliedDiscount
 from chalicelib.ids import order_ref
-from chalicelib.instants import MINUTE, Instant, UnixSeconds
+from chalicelib.instants import Instant, UnixSeconds
 from chalicelib.stock import HoldRef
-
-SETTLE_PERIOD: Instant = MINUTE
-"""Longer than any request or worker lives.
-
-Every write that began before an instant has landed, or has failed, one settle period later.
-"""
 
 
 class _Frozen(BaseModel):
@@ -160,25 +154,34 @@ class RefundLine(_Frozen):
     """The share of the line's discount that belongs to ``item_amount``."""
     tax: int = 0
     commission: int | None = None
-    """The share of the line's commission that goes back, fixed when the refund is recorded. None: an older refund."""
+    """The share of the line's commission that goes back, fixed when the refund is recorded. None: nothing."""
     already_restocked: int = 0
     """Units of ``quantity`` that an earlier refund put back into stock before it failed at the provider."""
 
 
-class Refund(_Frozen):
-    """One refund: requested, then pending (``provider_id``), then done (``completed_at``) or failed (``failure_code``).
+class Allocation(_Frozen):
+    """Money of an order by lines and shipping, in minor units."""
 
-    A refund that was done may still fail at the provider: then it has ``failed_at`` too.
-    """
+    lines: tuple[RefundLine, ...] = ()
+    shipping: int = 0
+    shipping_tax: int = 0
+
+
+class AllocatedExcess(Allocation):
+    """A part of an excess that lines and shipping have room for since a refund failed or a loss was restored."""
+
+    allocated_at: Instant
+
+
+class Refund(Allocation):
+    """A refund: requested, pending (``provider_id``), then done (``completed_at``) or failed (``failure_code``)."""
 
     id: str
     key: str
     fingerprint: str
-    lines: tuple[RefundLine, ...]
     amount: int
-    """Minor units that the buyer receives: items, shipping, and tax on top of them."""
-    shipping: int = 0
-    shipping_tax: int = 0
+    """Minor units that the buyer receives: items, shipping, tax on top of them, and what exceeds the order's rest."""
+    allocated: tuple[AllocatedExcess, ...] = ()
     restock: bool
     requested_by: str | None = None
     """The operator that requested it. No event and no export contains it."""
@@ -204,17 +207,12 @@ class Refund(_Frozen):
         return self.completed_at is not None and self.restock and not self.restocked
 
 
-class DisputeLoss(_Frozen):
-    """Money that a dispute took for good, spread over lines and shipping when the loss is recorded.
-
-    The amount may exceed its parts: then the bank took more than was left of the order.
-    """
+class DisputeLoss(Allocation):
+    """Money that a dispute took for good, spread when the loss is recorded. It may exceed the order's rest."""
 
     amount: int
     """Minor units of the order's currency."""
-    lines: tuple[RefundLine, ...] = ()
-    shipping: int = 0
-    shipping_tax: int = 0
+    allocated: tuple[AllocatedExcess, ...] = ()
     lost_at: Instant
     restored_at: Instant | None = None
     """When the dispute's outcome was reversed, so that nothing is lost."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib.money import share
 from chalicelib.payments import DisputeStatus
-from chalicelib.purchase.model import DisputeLoss, Line, Purchase, Refund, RefundLine
+from chalicelib.purchase.model import Allocation, DisputeLoss, Line, Purchase, Refund, RefundLine
 
 
 def accepted_refunds(purchase: Purchase) -> tuple[Refund, ...]:
@@ -38,6 +38,17 @@ def losses_of(purchase: Purchase) -> tuple[DisputeLoss, ...]:
 def lost_amount(purchase: Purchase) -> int:
     """Return the minor units that disputes took for good."""
     return sum(loss.amount for loss in losses_of(purchase))
+
+
+def money_of(purchase: Purchase, allocation: Allocation) -> int:
+    """Return the minor units that an allocation returns: items, shipping, and tax on top of them."""
+    tax = sum(part.tax for part in allocation.lines) + allocation.shipping_tax if purchase.totals.tax_on_top else 0
+    return sum(part.item_amount for part in allocation.lines) + allocation.shipping + tax
+
+
+def excess_of(purchase: Purchase, taken: Refund | DisputeLoss) -> int:
+    """Return the minor units of a refund or loss that the order had no rest for when it was recorded."""
+    return taken.amount - money_of(purchase, taken)
 
 
 def is_disputed(purchase: Purchase) -> bool:
@@ -84,26 +95,6 @@ def _parts(refunds: tuple[Refund, ...], line_id: str) -> list[RefundLine]:
 def commission_of(purchase: Purchase, line: Line) -> int:
     """Return the commission of a sold line, in minor units: its share of the price without tax."""
     return share(_without_tax(purchase, line.price, line.tax), line.commission_bps)
-
-
-def commissions_of_refunds(purchase: Purchase) -> dict[tuple[str, str], int]:
-    """Return the commission that each refund takes back, by refund and line id.
-
-    Refunds recorded by an older version have none. Theirs follows from the refunds recorded before them.
-    """
-    lines = {line.id: line for line in purchase.lines}
-    net_refunded = dict.fromkeys(lines, 0)
-    commissions: dict[tuple[str, str], int] = {}
-    for refund in purchase.refunds:
-        if refund.failure_code is not None and refund.completed_at is None:
-            continue
-        for part in refund.lines:
-            before = net_refunded[part.line_id]
-            after = net_refunded[part.line_id] = before + _without_tax(purchase, part.item_amount, part.tax)
-            rate = lines[part.line_id].commission_bps
-            derived = share(after, rate) - share(before, rate)
-            commissions[refund.id, part.line_id] = derived if part.commission is None else part.commission
-    return commissions
 
 
 def _without_tax(purchase: Purchase, amount: int, tax: int) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 SHORT: Final = {
-    "action_url": "au", "already_restocked": "ar", "amount": "am", "attempt": "at", "automatic": "ac", "bucket": "b",
+    "action_url": "au", "allocated": "al", "allocated_at": "aa", "already_restocked": "ar", "amount": "am",
+    "attempt": "at", "automatic": "ac", "bucket": "b",
     "bucket_count": "bc", "budget": "bu", "budget_holds": "bh", "cancels": "cn", "captured": "cp", "charge_id": "ch",
     "closed_at": "cl", "code": "c", "commission": "cm", "commission_bps": "cb", "completed_at": "ca",
     "creator_id": "cr", "currency": "cu", "deadline": "dl", "discount": "di", "drop_id": "d", "epoch": "e",

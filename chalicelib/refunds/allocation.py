@@ -13,13 +13,13 @@ from chalicelib.currencies import step
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.money import proportion, split_in_steps
 from chalicelib.purchase import (
+    Allocation,
     Line,
     Purchase,
     RefundLine,
     RefundRequest,
     accepted_refunds,
     commission_of,
-    commissions_of_refunds,
     losses_of,
     restocked_but_not_refunded,
 )
@@ -52,33 +52,32 @@ class RefundAllocation:
 
 def refundable_remainder(purchase: Purchase) -> RefundAllocation:
     """Return what accepted refunds and losses have left of an order, including lines of which nothing remains."""
-    refunds, losses = accepted_refunds(purchase), losses_of(purchase)
-    commissions = commissions_of_refunds(purchase)
-    taken: dict[str, list[tuple[RefundLine, int]]] = {line.id: [] for line in purchase.lines}
-    for refund in refunds:
-        for part in refund.lines:
-            taken[part.line_id].append((part, commissions[refund.id, part.line_id]))
-    for loss in losses:
-        for part in loss.lines:
-            taken[part.line_id].append((part, part.commission or 0))
+    taken: list[Allocation] = []
+    for refund in accepted_refunds(purchase):
+        taken += [refund, *refund.allocated]
+    for loss in losses_of(purchase):
+        taken += [loss, *loss.allocated]
+    parts: dict[str, list[RefundLine]] = {line.id: [] for line in purchase.lines}
+    for part in (part for one in taken for part in one.lines):
+        parts[part.line_id].append(part)
     totals = purchase.totals
     return RefundAllocation(
-        tuple(_remainder_of_line(line, commission_of(purchase, line), taken[line.id]) for line in purchase.lines),
-        totals.shipping - sum(one.shipping for one in refunds) - sum(one.shipping for one in losses),
-        totals.shipping_tax - sum(one.shipping_tax for one in refunds) - sum(one.shipping_tax for one in losses),
+        tuple(_remainder_of_line(line, commission_of(purchase, line), parts[line.id]) for line in purchase.lines),
+        totals.shipping - sum(one.shipping for one in taken),
+        totals.shipping_tax - sum(one.shipping_tax for one in taken),
         totals.tax_on_top != 0,
         step(purchase.currency),
     )
 
 
-def _remainder_of_line(line: Line, commission: int, taken: list[tuple[RefundLine, int]]) -> RefundLine:
+def _remainder_of_line(line: Line, commission: int, taken: list[RefundLine]) -> RefundLine:
     return RefundLine(
         line_id=line.id,
-        quantity=line.quantity - sum(part.quantity for part, _ in taken),
-        item_amount=line.price - sum(part.item_amount for part, _ in taken),
-        discount=line.discount - sum(part.discount for part, _ in taken),
-        tax=line.tax - sum(part.tax for part, _ in taken),
-        commission=commission - sum(of_part for _, of_part in taken),
+        quantity=line.quantity - sum(part.quantity for part in taken),
+        item_amount=line.price - sum(part.item_amount for part in taken),
+        discount=line.discount - sum(part.discount for part in taken),
+        tax=line.tax - sum(part.tax for part in taken),
+        commission=commission - sum(part.commission or 0 for part in taken),
     )
 
 

@@ -18,6 +18,7 @@ from chalicelib.purchase import (
     next_version,
 )
 from chalicelib.refunds.allocation import allocate_amount, refundable_remainder
+from chalicelib.refunds.excess import with_excess_allocated
 from chalicelib.refunds.restock import MAX_TRIES
 from chalicelib.telemetry import count, logger
 
@@ -49,7 +50,8 @@ def record_dispute(context: CheckoutContext, purchase_id: str, dispute_id: str, 
         disputes = _disputes_with(purchase, dispute, now)
         if disputes == purchase.disputes:
             return False
-        if isinstance(context.purchases.replace(next_version(purchase, now, disputes=disputes)), Written):
+        changed = with_excess_allocated(next_version(purchase, now, disputes=disputes), now)
+        if isinstance(context.purchases.replace(changed), Written):
             _report(purchase, dispute)
             return True
     raise WriteConflict("Other requests are changing this order. Try again.")

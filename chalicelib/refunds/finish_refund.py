@@ -7,6 +7,7 @@ from chalicelib.ids import log_reference
 from chalicelib.instants import Instant
 from chalicelib.payments import OutcomeUnknownError, ProviderBusyError, ProviderRefund, RefundFailed, RefundStatus
 from chalicelib.purchase import CheckoutContext, Purchase, Refund, Written, next_version
+from chalicelib.refunds.excess import with_excess_allocated
 from chalicelib.refunds.restock import MAX_TRIES, restock_done_refunds
 from chalicelib.telemetry import count, logger
 
@@ -84,12 +85,13 @@ def record_answer(
         if after == before:
             return restock_done_refunds(context, purchase, now)
         cancels = after.cancels and after.completed_at is not None and after.failure_code is None
-        changed = next_version(
+        moved_on = next_version(
             purchase,
             now,
             refunds=tuple(after if refund is before else refund for refund in purchase.refunds),
             cancelled_at=purchase.cancelled_at or (now if cancels else None),
         )
+        changed = with_excess_allocated(moved_on, now)
         written = context.purchases.replace(changed)
         if isinstance(written, Written):
             _report_failure(purchase, after)

@@ -18,12 +18,11 @@ def record_provider_refund(context: CheckoutContext, purchase_id: str, made: Pro
 
     ``made`` must come from the provider at this moment, never from an event. A refund that the order knows, by the
     provider's id or by our refund id, moves on. One of the provider's console is added: an amount without units, spread
-    over what remains. A refund that the order does not know and that failed moved nothing, so it is left aside. Costs
-    one read and one write.
+    over what remains. The part beyond it is recorded as well, because the provider moved it. A refund that the order
+    does not know and that failed moved nothing, so it is left aside. Costs one read and one write.
 
     Raises:
-        Conflict: the order is not paid (``not_paid``), or by another payment (``other_payment``), or less than the
-            amount remains (``refund_exceeds_rest``).
+        Conflict: the order is not paid (``not_paid``), or by another payment (``other_payment``).
         WriteConflict: other requests are changing the order. Try again.
     """
     for _ in range(MAX_TRIES):
@@ -69,11 +68,10 @@ def _with_console_refund(context: CheckoutContext, purchase: Purchase, made: Pro
     if made.amount > remainder.amount and any(refund.is_pending for refund in purchase.refunds):
         purchase = finish_refunds(context, purchase, now)  # the provider refuses what it has no money left for
         remainder = refundable_remainder(purchase)
-    if made.amount > remainder.amount:
-        raise Conflict(f"Only {remainder.amount} remains of the order.", code="refund_exceeds_rest")
     request = RefundRequest(
         f"provider:{made.provider_refund_id}", "", (), restock=False, actor="provider", amount=made.amount
     )
     completed_at = now if made.status is RefundStatus.SUCCEEDED else None
     fields = {"provider_id": made.provider_refund_id, "completed_at": completed_at}
-    return with_refund(purchase, request, allocate_amount(remainder, made.amount), now, **fields)
+    allocation = allocate_amount(remainder, min(made.amount, remainder.amount))
+    return with_refund(purchase, request, allocation, now, amount=made.amount, **fields)

@@ -17,6 +17,7 @@ from chalicelib.telemetry import logger
 
 _SOURCE = "/livedrop/orders"
 _TYPE = "dev.livedrop.order."
+_NAMES_OF_REFUNDS = ("refunds", "failed_refunds", "allocated_refunds")
 
 
 def post_ledger(
@@ -57,7 +58,7 @@ def _read_changes(
     purchase = purchases.read(message["purchase_id"])
     if purchase is None or purchase.version < message["version"]:
         raise LookupError(f"no version {message['version']} of purchase {log_reference(message['purchase_id'])}")
-    named = {*message["refunds"], *message.get("failed_refunds", ())}
+    named = {refund for kind in _NAMES_OF_REFUNDS for refund in message.get(kind, ())}
     if not named <= {refund.id for refund in purchase.refunds}:
         raise LookupError(f"purchase {log_reference(purchase.id)} lacks a refund of {sorted(named)}")
     entries = list(_changed_entries(purchase, message, time_zone))
@@ -68,7 +69,7 @@ def _changed_entries(purchase: Purchase, message: dict[str, Any], time_zone: str
     for entry in entries_of(purchase, time_zone):
         match entry.entry_type:
             case EntryType.REFUND | EntryType.SHIPPING_REFUND:
-                is_changed = entry.refund_id in message["refunds"]
+                is_changed = entry.refund_id in {*message["refunds"], *message.get("allocated_refunds", ())}
             case EntryType.REFUND_FAILED | EntryType.SHIPPING_REFUND_FAILED:
                 is_changed = entry.refund_id in message.get("failed_refunds", ())
             case EntryType.CHARGEBACK | EntryType.CHARGEBACK_REVERSED:

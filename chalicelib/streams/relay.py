@@ -78,8 +78,9 @@ def ledger_changes(before: Purchase | None, after: Purchase) -> dict[str, Any] |
     cancelled = after.cancelled_at is not None and (before is None or before.cancelled_at is None)
     refunds = _ids_of_refunds(after, "completed_at") - _ids_of_refunds(before, "completed_at")
     failed_refunds = _ids_of_refunds(after, "failed_at") - _ids_of_refunds(before, "failed_at")
-    disputes = {dispute_id for dispute_id, _, _ in _losses_of(after) - _losses_of(before)}
-    if not (paid or cancelled or refunds or failed_refunds or disputes):
+    disputes = {dispute_id for dispute_id, *_ in _losses_of(after) - _losses_of(before)}
+    allocated = {refund_id for refund_id, _ in _allocated_of(after) - _allocated_of(before)}
+    if not (paid or cancelled or refunds or failed_refunds or allocated or disputes):
         return None
     return {
         "purchase_id": after.id,
@@ -87,6 +88,7 @@ def ledger_changes(before: Purchase | None, after: Purchase) -> dict[str, Any] |
         "paid": paid,
         "refunds": sorted(refunds),
         "failed_refunds": sorted(failed_refunds),
+        "allocated_refunds": sorted(allocated),
         "disputes": sorted(disputes),
         "cancelled": cancelled,
     }
@@ -98,7 +100,17 @@ def _ids_of_refunds(purchase: Purchase | None, instant: str) -> set[str]:
     return {refund.id for refund in refunds if getattr(refund, instant) is not None}
 
 
-def _losses_of(purchase: Purchase | None) -> set[tuple[str, Instant, Instant | None]]:
-    """Return dispute, loss and restoration of each loss."""
+def _allocated_of(purchase: Purchase | None) -> set[tuple[str, int]]:
+    """Return posted refunds whose excess was allocated, and how often."""
+    refunds = posted_refunds(purchase) if purchase is not None else ()
+    return {(refund.id, len(refund.allocated)) for refund in refunds if refund.allocated}
+
+
+def _losses_of(purchase: Purchase | None) -> set[tuple[str, Instant, Instant | None, int]]:
+    """Return dispute, loss, restoration and allocations of each loss."""
     disputes = purchase.disputes if purchase is not None else ()
-    return {(dispute.id, loss.lost_at, loss.restored_at) for dispute in disputes for loss in dispute.losses}
+    return {
+        (dispute.id, loss.lost_at, loss.restored_at, len(loss.allocated))
+        for dispute in disputes
+        for loss in dispute.losses
+    }

@@ -18,6 +18,7 @@ from chalicelib.purchase import (
     RefundLine,
     Totals,
     Written,
+    commission_of,
 )
 
 PAID_AT: Instant = parse_rfc3339("2026-11-27T19:00:00Z")
@@ -110,7 +111,10 @@ def with_refund(
         before = sum(p.quantity for r in purchase.refunds for p in r.lines if p.line_id == line_id)
         tax = line.tax * (before + quantity) // line.quantity - line.tax * before // line.quantity
         item_amount = line.unit_price * quantity
-        refund_lines.append(RefundLine(line_id=line_id, quantity=quantity, item_amount=item_amount, tax=tax))
+        whole = commission_of(purchase, line)
+        commission = whole * (before + quantity) // line.quantity - whole * before // line.quantity
+        part = RefundLine(line_id=line_id, quantity=quantity, item_amount=item_amount, tax=tax, commission=commission)
+        refund_lines.append(part)
     totals = purchase.totals
     shipping_refunded, shipping_tax = (totals.shipping, totals.shipping_tax) if shipping else (0, 0)
     tax_refunded = sum(part.tax for part in refund_lines) + shipping_tax if on_top else 0

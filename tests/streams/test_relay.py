@@ -105,7 +105,8 @@ def test_other_changes_send_no_message(
 def test_ledger_change_is_sent_to_the_ledger_queue(
     messaging: MessagingFixture, before: Purchase | None, after: Purchase, changed: dict[str, Any]
 ) -> None:
-    nothing = {"paid": False, "refunds": [], "failed_refunds": [], "disputes": [], "cancelled": False}
+    nothing: dict[str, Any] = {"paid": False, "cancelled": False}
+    nothing |= {name: [] for name in ("refunds", "failed_refunds", "allocated_refunds", "disputes")}
     assert relay_changes(messaging, (before, after)) == ([], [{"purchase_id": "P1", **nothing, **changed}])
 
 
