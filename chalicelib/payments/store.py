@@ -33,21 +33,23 @@ class EventStore:
         record = {name: value for name, value in asdict(event).items() if value is not None}
         key = f"EVENT#{event.provider}#{event.id}"
         item = {"pk": key, "sk": "EVENT", **record, "received_at": now, "expires_at": (now + EVENT_RETENTION) // SECOND}
-        try:
-            self.dynamodb.put_item(
-                TableName=self.commerce_table, Item=aws.to_item(item), ConditionExpression="attribute_not_exists(pk)"
-            )
-        except ClientError as error:
-            if not aws.is_condition_failure(error):
-                raise
-            return False
-        return True
+        return _put_new(self.dynamodb, self.commerce_table, item)
 
     def read(self, provider: str, event_id: str) -> ProviderEvent | None:
         """Read a stored event. One consistent read."""
         key = {"pk": {"S": f"EVENT#{provider}#{event_id}"}, "sk": {"S": "EVENT"}}
         answer = self.dynamodb.get_item(TableName=self.commerce_table, Key=key, ConsistentRead=True)
         return _to_event(aws.from_item(answer["Item"])) if "Item" in answer else None
+
+
+def _put_new(dynamodb: DynamoDBClient, table: str, record: Mapping[str, Any]) -> bool:
+    """Store an item that must not exist yet. False: it does. 1 WCU for each KB."""
+    return aws.try_conditional_write(
+        dynamodb.put_item,
+        TableName=table,
+        Item=aws.to_item(record),
+        ConditionExpression="attribute_not_exists(pk)",
+    )
 
 
 def _to_event(record: Mapping[str, Any]) -> ProviderEvent:
@@ -83,15 +85,7 @@ class MovementStore:
         """Store a movement. False: it is stored already. 1 WCU."""
         record = {name: value for name, value in asdict(movement).items() if value is not None}
         item = {"pk": _partition_of(movement), "sk": f"{MOVEMENT_PREFIX}{movement.provider}#{movement.id}", **record}
-        try:
-            self.dynamodb.put_item(
-                TableName=self.commerce_table, Item=aws.to_item(item), ConditionExpression="attribute_not_exists(pk)"
-            )
-        except ClientError as error:
-            if not aws.is_condition_failure(error):
-                raise
-            return False
-        return True
+        return _put_new(self.dynamodb, self.commerce_table, item)
 
     def begin(self, provider: str, since: Instant) -> BalanceCursor:
         """Return the provider's cursor; place it at ``since`` if it has none. One consistent read, and 1 WCU once."""
@@ -100,15 +94,9 @@ class MovementStore:
             return found
         first = BalanceCursor(provider, since, since)
         item = {"pk": _account_partition(provider), "sk": _CURSOR, "since": since, "until": since}
-        try:
-            self.dynamodb.put_item(
-                TableName=self.commerce_table, Item=aws.to_item(item), ConditionExpression="attribute_not_exists(pk)"
-            )
-        except ClientError as error:
-            if not aws.is_condition_failure(error):
-                raise
-            return self._read_cursor(provider) or first
-        return first
+        if _put_new(self.dynamodb, self.commerce_table, item):
+            return first
+        return self._read_cursor(provider) or first
 
     def advance(self, cursor: BalanceCursor, until: Instant) -> BalanceCursor:
         """Move a cursor on from exactly where it was. Return it as it is then: another run may have moved it. 1 WCU."""

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ClientError
-
 from chalicelib import aws
 from chalicelib.instants import Instant
 from chalicelib.purchase import ScanPosition
@@ -115,13 +113,7 @@ class ComparisonStore:
         }
         if values:
             request["ExpressionAttributeValues"] = aws.to_item(values)
-        try:
-            self.dynamodb.put_item(**request)
-        except ClientError as error:
-            if not aws.is_condition_failure(error):
-                raise
-            return False
-        return True
+        return aws.try_conditional_write(self.dynamodb.put_item, **request)
 
 
 _COMPARISON: Final = "COMPARISON"
