@@ -63,7 +63,9 @@ class ApiClient:
         """Send a request with the headers that its path needs; ``None`` removes one, ``ucp_agent`` is ``UCP-Agent``."""
         all_headers: dict[str, str | None] = {"host": "shop.example"}
         operator_paths = ("/shows", "/drops", "/discounts", "/exports", "/markets", "/cues/refused")
-        if path.startswith(operator_paths) or path.endswith(("/refunds", "/cancellation", "/hold", "/release")):
+        if path.startswith(operator_paths) or path.endswith(
+            ("/refunds", "/cancellation", "/hold", "/release", "/money")
+        ):
             all_headers["authorization"] = "Bearer " + token("operator", "finance")
         else:
             all_headers["ucp-agent"] = AGENT

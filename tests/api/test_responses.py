@@ -84,6 +84,7 @@ def test_every_answer_has_exactly_the_fields_of_the_document(api: ApiClient) -> 
         ("GET", "/markets", "/markets", None),
         ("GET", "/drops/{id}/risk", "/drops/mug/risk", None),
         ("GET", "/cues/refused", "/cues/refused", None),
+        ("GET", "/orders/{id}/money", f"/orders/{order}/money", None),
         ("GET", "/health", "/health", None),
     ]
     for method, path, address, body in requests:
