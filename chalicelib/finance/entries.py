@@ -67,8 +67,6 @@ class _PurchaseEntries:
             yield f"sale.{line.id}", self._sale_row(line)
         if totals.shipping:
             yield "shipping", self._shipping_row(EntryType.SHIPPING, totals.shipping, totals.shipping_tax)
-        if self._payment is not None and self._payment.fee:
-            yield "fee", {"entry_type": EntryType.FEE, "fee": self._payment.fee}
 
     def _entries_of_refund(self, refund: Refund) -> Iterator[LedgerEntry]:
         """Yield the rows of a refund, and those that reverse it if it failed at the provider later."""

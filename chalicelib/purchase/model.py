@@ -123,6 +123,7 @@ class Payment(_Frozen):
     """Id of the payment at the provider (Stripe: payment intent)."""
     charge_id: str | None = None
     fee: int = 0
+    """Read from items of an older version alone. Fees are movements of the provider's balance."""
     action_url: str | None = None
     """Page on which the buyer authenticates (3-D Secure)."""
     deadline: Instant | None = None

@@ -82,9 +82,7 @@ def a_paid_order(purchase_id: str = "P1", *, lines: tuple[Line, ...] = (a_paid_l
         "attempt": 1,
         "placed_at": PAID_AT - 1_000,
         "paid_at": PAID_AT,
-        "payment": Payment(
-            handler_id="sandbox", instrument_id="i1", provider_id="sbx_P1#1", charge_id="sbx_ch_P1#1", fee=64
-        ),
+        "payment": Payment(handler_id="sandbox", instrument_id="i1", provider_id="sbx_P1#1", charge_id="sbx_ch_P1#1"),
     }
     return Purchase(**{**standard, **changes})
 

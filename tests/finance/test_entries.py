@@ -27,9 +27,9 @@ def figures(entry: LedgerEntry) -> dict[str, Any]:
     return {name: getattr(entry, name) for name in names if getattr(entry, name)}
 
 
-def test_paid_order_has_a_row_for_each_line_for_shipping_and_for_the_fee() -> None:
-    sale, shipping, fee = entries_of(a_paid_order(), TIME_ZONE)
-    assert (sale.id, shipping.id, fee.id) == ("P1.sale.li_1", "P1.shipping", "P1.fee")
+def test_paid_order_has_a_row_for_each_line_and_for_shipping() -> None:
+    sale, shipping = entries_of(a_paid_order(), TIME_ZONE)
+    assert (sale.id, shipping.id) == ("P1.sale.li_1", "P1.shipping")
     assert sale.entry_type is EntryType.SALE
     assert figures(sale) == {
         "quantity": 2,
@@ -40,14 +40,13 @@ def test_paid_order_has_a_row_for_each_line_for_shipping_and_for_the_fee() -> No
         "amount": 2_550,
     }
     assert figures(shipping) == {"shipping": 395, "net": 329, "tax": 66, "amount": 395}
-    assert figures(fee) == {"fee": 64}
     assert (sale.order_id, sale.show_id, sale.channel, sale.creator_id) == ("ord_P1", "tonight", "own-site", "ada-live")
     assert (sale.tax_rate_bps, sale.tax_jurisdiction, sale.tax_remitter) == (2_000, "GB", "shop")
     assert (sale.occurred_at, sale.business_date) == ("2026-11-27T19:00:00.000Z", "2026-11-27")
 
 
 def test_tax_on_top_is_paid_in_addition_to_the_gross() -> None:
-    sale, shipping, _ = entries_of(with_tax_on_top(a_paid_order()), TIME_ZONE)
+    sale, shipping = entries_of(with_tax_on_top(a_paid_order()), TIME_ZONE)
     assert figures(sale) == {
         "quantity": 2,
         "gross": 2_550,
@@ -65,7 +64,7 @@ def test_discount_has_its_own_column_beside_the_gross() -> None:
     order = a_paid_order(lines=(line,))
     less = {"discount": 255, "total": order.totals.total - 255, "tax": order.totals.tax}
     order = order.model_copy(update={"totals": order.totals.model_copy(update=less)})
-    sale, shipping, _ = entries_of(order, TIME_ZONE)
+    sale, shipping = entries_of(order, TIME_ZONE)
     assert (sale.gross, sale.discount, sale.net, sale.tax) == (2_550, 255, 1_912, 383)
     assert (sale.amount, sale.gross - sale.discount, sale.commission) == (2_295, 2_295, 191)
     assert shipping.discount == 0
@@ -81,7 +80,7 @@ def test_unpaid_order_has_no_entries() -> None:
 
 def test_refund_has_the_figures_of_the_sale_with_opposite_signs() -> None:
     order = with_refund(a_paid_order(), ("li_1", 1), shipping=True)
-    back, shipping = entries_of(order, TIME_ZONE)[3:]
+    back, shipping = entries_of(order, TIME_ZONE)[2:]
     assert back.entry_type is EntryType.REFUND
     assert figures(back) == {
         "quantity": -1,
@@ -98,7 +97,7 @@ def test_refund_has_the_figures_of_the_sale_with_opposite_signs() -> None:
 
 def test_pending_refund_has_no_entry_and_entries_are_named_by_their_refund() -> None:
     waiting = with_refund(with_refund(a_paid_order(), ("li_1", 1), done_at=None), ("li_1", 1), shipping=True)
-    assert [entry.id for entry in entries_of(waiting, TIME_ZONE)][3:] == [
+    assert [entry.id for entry in entries_of(waiting, TIME_ZONE)][2:] == [
         "P1.refund.rf_2.li_1",
         "P1.refund.rf_2.shipping",
     ]

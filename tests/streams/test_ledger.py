@@ -111,7 +111,7 @@ def test_batch_is_one_ledger_object(finance: FinanceFixture, messaging: Messagin
     store_purchases(finance.purchases, a_paid_order("P1"), a_paid_order("P2"))
     run_ledger_worker(finance, messaging.bus, a_message("P1", paid=True), a_message("P2", paid=True))
     assert len(finance.keys("ledger/")) == 1
-    assert len(posted_entry_ids(finance)) == 6
+    assert len(posted_entry_ids(finance)) == 4
 
 
 def test_repeated_batch_changes_nothing_and_keeps_the_event_ids(
@@ -139,7 +139,7 @@ def test_malformed_message_fails_alone(finance: FinanceFixture, messaging: Messa
     store_purchases(finance.purchases, a_paid_order("P1"), a_paid_order("P2"))
     answer = run_ledger_worker(finance, messaging.bus, bad, a_message("P2", paid=True))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
-    assert posted_entry_ids(finance) == ["P2.fee", "P2.sale.li_1", "P2.shipping"]
+    assert posted_entry_ids(finance) == ["P2.sale.li_1", "P2.shipping"]
     assert [event["id"] for event in messaging.published()] == ["P2-paid"]
 
 
@@ -161,7 +161,7 @@ def test_refused_event_fails_the_batch(finance: FinanceFixture, messaging: Messa
     store_purchases(finance.purchases, a_paid_order())
     with pytest.raises(NotSentError, match="InternalFailure"):
         run_ledger_worker(finance, EventBus(RefusingBus(), "orders"), a_message(paid=True))  # type: ignore[arg-type]
-    assert posted_entry_ids(finance) == ["P1.fee", "P1.sale.li_1", "P1.shipping"], (
+    assert posted_entry_ids(finance) == ["P1.sale.li_1", "P1.shipping"], (
         "the entries of the failed batch stay, and a repeat writes the same"
     )
 
