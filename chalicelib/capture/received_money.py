@@ -16,7 +16,7 @@ from chalicelib.telemetry import count, logger
 AMOUNT_DIFFERS: Final = "captured_amount_differs"
 """The failure of a payment whose received amount is not the total. Also the code of a refused release from hold."""
 RETURN_REFUSED: Final = "return_refused"
-"""The failure of a payment of which the provider keeps money: it refused each refund of another amount."""
+"""The failure of a payment whose received amount is not the total, and of which every refund failed."""
 _RETURNED: Final = "-returned-"
 _MAX_RETURNS: Final = 3
 """How many refunds of one amount are tried. Each has an id of its own, because a failed refund stays failed."""

@@ -20,7 +20,6 @@ UNPAID_RETRY_SECONDS: Final = 900
 """When to process an event again whose order is not paid yet. Longer delays are beyond SQS."""
 UNPAID_RETRY_PERIOD: Final[Instant] = 3 * DAY
 """How long an event waits for its order to be paid. Then an alarm says that it belongs to no order."""
-
 UNKNOWN_RETRY_PERIOD: Final[Instant] = 15 * MINUTE
 """How long the queue repeats an event whose refund the provider does not tell yet, before the delay grows."""
 

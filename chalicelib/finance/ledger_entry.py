@@ -18,11 +18,11 @@ _UNSAFE_CHARACTERS = re.compile(r"[^A-Za-z0-9_.:-]|^[-]")
 
 
 class EntryType(StrEnum):
-    """The kind of a row. ``SALE`` and ``REFUND`` concern units of a line; the others concern the whole order.
+    """The kind of a row. A sale, refund or chargeback has a row for each line; a chargeback also one for shipping.
 
-    A row of a refund that failed reverses the row of the refund. A chargeback is money lost by a dispute, by line and
-    for shipping; it has no tax, because the sale took place. A ``MOVEMENT_`` type is a movement of the shop's balance
-    at the provider (``movement_entries``).
+    A row of a refund that failed reverses the row of the refund. A chargeback is money lost by a dispute. It has no
+    tax, because the sale took place. A ``MOVEMENT_`` type is a movement of the shop's balance at the provider
+    (``movement_entries``). ``FEE`` is read from older ledgers alone.
     """
 
     SALE = "sale"

@@ -139,7 +139,7 @@ class Payment(_Frozen):
     captured: int | None = None
     """Minor units received, where they differ from the order's total."""
     tries: int = 0
-    """How often an authorisation with an unknown outcome was looked up, not found, and begun again."""
+    """How often the outcome of the authorisation was unknown. The next run looks it up before it begins another."""
     failure: str | None = None
     """Why the latest attempt ended without money: the provider's code, or our own such as ``out_of_stock``."""
 

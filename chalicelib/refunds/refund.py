@@ -40,8 +40,8 @@ def refund_order(
 ) -> tuple[Purchase, Refund]:
     """Refund units, shipping or an amount: record the refund, ask the provider, and restock the units once it is done.
 
-    A crash leaves a recorded refund. A repeat of the request, an event, or the recovery of orders finishes it; so they
-    finish one that the provider has accepted and not carried out yet. Costs two writes and one provider call; with
+    A crash leaves a recorded refund. A repeat of the request, an event, or the recovery of orders finishes it. They
+    also finish a refund that is pending at the provider. Costs two writes and one provider call; with
     ``restock`` one write for each hold that loses units, and one of the purchase.
 
     Raises:

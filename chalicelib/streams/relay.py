@@ -24,10 +24,10 @@ def relay_purchases(event: Mapping[str, Any], capture_queue: Queue, ledger_queue
 
     - Capture queue, ``{purchase_id, attempt}``: a purchase was placed, or placed again.
     - Capture queue, ``{provider, event_id}``: an event of the payment provider was stored.
-    - Ledger queue, ``{purchase_id, version, paid, refunds, failed_refunds, disputes, cancelled}``: the ledger changes
-      of this version.
-    - Ledger queue, ``{movement}``: a movement of the provider's balance was stored. It never changes, so that the
-      message has all of it.
+    - Ledger queue, ``{purchase_id, version, paid, refunds, failed_refunds, allocated_refunds, disputes, cancelled}``:
+      the ledger changes of this version.
+    - Ledger queue, ``{movement}``: a movement of the provider's balance was stored. It never changes, so the message
+      has all of it.
     """
     capture_messages: list[dict[str, Any]] = []
     ledger_messages: list[dict[str, Any]] = []

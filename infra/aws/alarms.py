@@ -30,7 +30,7 @@ _ALARMED_METRICS = {
     "step_ups": "Card testing: a drop asks its buyers to authenticate",
     "refunds_failed": "A refund failed at the provider",
     "refunds_refused": "The provider refused a refund: it exceeds the rest of the payment",
-    "unmatched_refunds": "A refund or dispute at the provider has no paid order, or exceeds the rest of its order",
+    "unmatched_refunds": "A refund or dispute at the provider is of no paid order, or of a payment that did not pay it",
     "cues_refused": "A cue was refused: `livedrop refused-cues` lists it with its reason",
     "export_differences": "An export differs from the orders",
 }

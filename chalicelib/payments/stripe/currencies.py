@@ -92,7 +92,7 @@ def balance_amount(amount: int, currency: str) -> int:
         return (2 * amount + units) // (2 * units)
 
 
-def provider_exponent(currency: str) -> int:
+def _provider_exponent(currency: str) -> int:
     """Return the decimals that Stripe's amounts have in a currency."""
     if currency in _WITHOUT_DECIMALS:
         return 0
@@ -119,9 +119,9 @@ def _multiple(currency: str) -> int:
 
 def _units_per_minor_unit(currency: str) -> int:
     """Return how many of Stripe's units are one minor unit: 100 in ISK, 1 where Stripe's unit is not smaller."""
-    return int(10 ** max(0, provider_exponent(currency) - exponent(currency)))
+    return int(10 ** max(0, _provider_exponent(currency) - exponent(currency)))
 
 
 def _minor_units_per_unit(currency: str) -> int:
     """Return how many minor units are one of Stripe's units: 100 in MGA, 1 where Stripe's unit is not larger."""
-    return int(10 ** max(0, exponent(currency) - provider_exponent(currency)))
+    return int(10 ** max(0, exponent(currency) - _provider_exponent(currency)))
