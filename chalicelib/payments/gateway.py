@@ -13,7 +13,6 @@ from chalicelib.payments.results import (
     CaptureFailed,
     Movement,
     ProviderDispute,
-    ProviderPayment,
     ProviderRefund,
     RefundFailed,
 )
@@ -91,18 +90,16 @@ class Gateway(BalanceSource, Protocol):
         ProviderBusyError: from any call, when it had no effect and has to wait.
     """
 
-    name: str
-
     def amount_problem(self, amount: int, currency: str) -> str | None:
         """Return a sentence why the provider cannot charge an amount of minor units; None if it can. No call."""
         ...
 
-    def authorise(self, request: AuthorisationRequest, *, now: int) -> Authorisation:
+    def authorise(self, request: AuthorisationRequest, *, now: Instant) -> Authorisation:
         """Reserve the money of one attempt, unless the provider declines or the buyer has to authenticate first."""
         ...
 
     def capture(
-        self, provider_id: str, *, attempt: int, amount: int, currency: str, now: int
+        self, provider_id: str, *, attempt: int, amount: int, currency: str, now: Instant
     ) -> Captured | CaptureFailed:
         """Capture what was authorised: once, at any number of calls.
 
@@ -110,7 +107,7 @@ class Gateway(BalanceSource, Protocol):
         """
         ...
 
-    def void(self, provider_id: str, *, attempt: int, now: int) -> bool:
+    def void(self, provider_id: str, *, attempt: int, now: Instant) -> bool:
         """Void an authorisation, or one that still waits for the buyer.
 
         True: nothing is reserved, and nothing will be. False: the money was captured.
@@ -122,10 +119,10 @@ class Gateway(BalanceSource, Protocol):
         purchase_id: str,
         attempt: int,
         *,
-        now: int,
+        now: Instant,
         provider_id: str | None = None,
-        since: int | None = None,
-        began_at: int | None = None,
+        since: Instant | None = None,
+        began_at: Instant | None = None,
     ) -> Authorisation | Captured | None:
         """Return what the provider knows of an attempt. ``provider_id``, if known, spares a search that may lag.
 
@@ -139,15 +136,11 @@ class Gateway(BalanceSource, Protocol):
         """
         ...
 
-    def payments(self, since: Instant) -> Iterator[ProviderPayment]:
-        """Yield every payment that began at or after ``since``, whatever its result."""
-        ...
-
     def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
         """Return the purchase and attempt that a payment is for; None when it is of another shop or system."""
         ...
 
-    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> ProviderRefund | RefundFailed:
+    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: Instant) -> ProviderRefund | RefundFailed:
         """Refund part or all of what was captured, once for each refund id.
 
         The refund is returned in its present state: pending, done, or failed, which a repeat does not change.
@@ -155,7 +148,7 @@ class Gateway(BalanceSource, Protocol):
         """
         ...
 
-    def find_refund(self, provider_refund_id: str, *, now: int) -> ProviderRefund | None:
+    def find_refund(self, provider_refund_id: str, *, now: Instant) -> ProviderRefund | None:
         """Return a refund as it is now.
 
         None: no captured money of this shop moves by it. It is a released hold, the rest of a part capture, of another
@@ -163,10 +156,10 @@ class Gateway(BalanceSource, Protocol):
         """
         ...
 
-    def refunds_of(self, provider_id: str, *, now: int) -> Iterator[ProviderRefund]:
+    def refunds_of(self, provider_id: str, *, now: Instant) -> Iterator[ProviderRefund]:
         """Yield the refunds of a payment by which captured money moves, in any order."""
         ...
 
-    def find_dispute(self, dispute_id: str, *, now: int) -> ProviderDispute | None:
+    def find_dispute(self, dispute_id: str, *, now: Instant) -> ProviderDispute | None:
         """Return a dispute as it is now. None: it is unknown, or of a payment of another shop."""
         ...

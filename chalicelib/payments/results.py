@@ -36,6 +36,10 @@ class ActionRequired:
     url: str | None = None
 
 
+Authorisation = Authorised | Declined | ActionRequired
+"""The possible results of an authorisation."""
+
+
 @dataclass(frozen=True, slots=True)
 class Captured:
     """The money is captured. Money in minor units of the order's currency."""
@@ -161,20 +165,3 @@ class Movement:
     def net(self) -> int:
         """Return the change of the balance, in minor units of ``currency``."""
         return self.amount - self.fee
-
-
-Authorisation = Authorised | Declined | ActionRequired
-"""The possible results of an authorisation."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderPayment:
-    """A payment as the provider has it. Money in minor units."""
-
-    provider_id: str
-    purchase_id: str | None
-    attempt: int | None
-    status: Authorisation | Captured
-    amount: int
-    currency: str
-    refunds: tuple[ProviderRefund, ...] = ()

@@ -165,7 +165,6 @@ def test_a_payment_of_other_software_is_never_ours_and_never_an_error(account: A
     found = gateway.find("p1", 1, now=NOW)
     assert isinstance(found, Captured)
     assert found.provider_id == own
-    assert [one.provider_id for one in gateway.payments(0)] == [own]
 
 
 def test_two_shops_share_an_account_by_their_marks(account: Account) -> None:
@@ -174,15 +173,3 @@ def test_two_shops_share_an_account_by_their_marks(account: Account) -> None:
     account.advance(61)
     assert other.find("p1", 1, now=NOW, began_at=NOW) is None
     assert isinstance(shop.find("p1", 1, now=NOW), Authorised)
-
-
-def test_payments_are_listed_with_their_status_and_refunds(account: Account, gateway: StripeGateway) -> None:
-    paid = a_captured_payment(gateway)
-    refunded = gateway.refund(paid, refund_id="r1", amount=400, now=NOW)
-    authorised = authorise(gateway, a_request(purchase_id="p3"))
-    listed = {one.provider_id: one for one in gateway.payments(NOW)}
-    assert len(listed) == 2
-    assert (listed[paid].purchase_id, listed[paid].attempt, listed[paid].amount) == ("p1", 1, 1_000)
-    assert listed[paid].refunds == (refunded,)
-    assert listed[authorised].status == Authorised(authorised, already_existed=True)
-    assert list(gateway.payments(NOW + 1)) == []

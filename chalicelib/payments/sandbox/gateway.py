@@ -18,7 +18,6 @@ from chalicelib.payments.results import (
     Declined,
     Movement,
     ProviderDispute,
-    ProviderPayment,
     ProviderRefund,
     RefundFailed,
 )
@@ -27,7 +26,6 @@ from chalicelib.payments.sandbox.afterwards import (
     dispute_of,
     disputed_payment,
     refunded_amount,
-    refunds_of,
 )
 from chalicelib.payments.sandbox.movements import balance_of, movements_of
 from chalicelib.payments.sandbox.refunds import SandboxRefunds
@@ -123,7 +121,7 @@ class SandboxGateway:
             return f"{currency} is no currency of ISO 4217."
         return None if 1 <= amount <= MAX_AMOUNT else f"The charge must be between 1 and {MAX_AMOUNT} minor units."
 
-    def authorise(self, request: AuthorisationRequest, *, now: int) -> Authorisation:
+    def authorise(self, request: AuthorisationRequest, *, now: Instant) -> Authorisation:
         """Reserve the money of one attempt.
 
         Raises:
@@ -148,7 +146,7 @@ class SandboxGateway:
         return _to_authorisation(existing, already_existed=True)
 
     def capture(
-        self, provider_id: str, *, attempt: int, amount: int, currency: str, now: int
+        self, provider_id: str, *, attempt: int, amount: int, currency: str, now: Instant
     ) -> Captured | CaptureFailed:
         """Capture the money of an authorised attempt, once. A repeat returns the capture that was made."""
         payment_id = _payment_id(provider_id)
@@ -176,7 +174,7 @@ class SandboxGateway:
                 return CaptureFailed(provider_id, "voided")
         return CaptureFailed(provider_id, "not_authorised")
 
-    def void(self, provider_id: str, *, attempt: int, now: int) -> bool:
+    def void(self, provider_id: str, *, attempt: int, now: Instant) -> bool:
         """Void an attempt's authorisation, and refuse a late one. False: the money was captured."""
         payment_id = _payment_id(provider_id)
         if not payment_id.endswith(f"#{attempt}"):
@@ -193,10 +191,10 @@ class SandboxGateway:
         purchase_id: str,
         attempt: int,
         *,
-        now: int,
+        now: Instant,
         provider_id: str | None = None,
-        since: int | None = None,
-        began_at: int | None = None,
+        since: Instant | None = None,
+        began_at: Instant | None = None,
     ) -> Authorisation | Captured | None:
         """Return what the sandbox knows of an attempt. One consistent read, so that None is always certain."""
         payment = self._store.read(f"{purchase_id}#{attempt}")
@@ -206,31 +204,11 @@ class SandboxGateway:
             return _to_captured(payment.id, payment.captured, refunded_amount(payment, now))
         return _to_authorisation(payment, already_existed=True)
 
-    def payments(self, since: Instant) -> Iterator[ProviderPayment]:
-        """Yield every payment that began at or after ``since``. Lost requests had no effect, so they are left out."""
-        for payment in self._store.created_since(since):
-            if payment.status is SandboxStatus.LOST:
-                continue
-            captured = payment.status is SandboxStatus.CAPTURED
-            purchase_id, _, attempt = payment.id.partition("#")
-            name = _provider_id(payment.id)
-            yield ProviderPayment(
-                name,
-                purchase_id,
-                int(attempt),
-                _to_captured(payment.id, payment.captured)
-                if captured
-                else _to_authorisation(payment, already_existed=True),
-                payment.captured if captured else payment.amount,
-                payment.currency,
-                tuple(refunds_of(payment, payment.captured_at)),
-            )
-
     def movements(self, since: Instant, until: Instant) -> Iterator[Movement]:
         """Yield the movements of the sandbox's balance in a period: captures with their fees, and refunds. A scan."""
         return movements_of(self._store.captured(), since, until)
 
-    def balance(self, now: int) -> dict[str, int]:
+    def balance(self, now: Instant) -> dict[str, int]:
         """Return what was captured, less fees and refunds, by currency. The sandbox pays nothing out. A scan."""
         return balance_of(self._store.captured(), now)
 
@@ -239,7 +217,7 @@ class SandboxGateway:
         purchase_id, _, attempt = provider_id.removeprefix(_PREFIX).partition("#")
         return (purchase_id, int(attempt)) if provider_id.startswith(_PREFIX) and attempt.isdecimal() else None
 
-    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> ProviderRefund | RefundFailed:
+    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: Instant) -> ProviderRefund | RefundFailed:
         """Refund money, once for each refund id.
 
         Raises:
@@ -247,15 +225,15 @@ class SandboxGateway:
         """
         return self._refunds.create(_payment_id(provider_id), refund_id, amount, now)
 
-    def find_refund(self, provider_refund_id: str, *, now: int) -> ProviderRefund | None:
+    def find_refund(self, provider_refund_id: str, *, now: Instant) -> ProviderRefund | None:
         """Return a refund. One consistent read."""
         return self._refunds.find(provider_refund_id, now)
 
-    def refunds_of(self, provider_id: str, *, now: int) -> Iterator[ProviderRefund]:
+    def refunds_of(self, provider_id: str, *, now: Instant) -> Iterator[ProviderRefund]:
         """Yield the refunds of a payment. One consistent read."""
         return self._refunds.of_payment(_payment_id(provider_id), now)
 
-    def find_dispute(self, dispute_id: str, *, now: int) -> ProviderDispute | None:
+    def find_dispute(self, dispute_id: str, *, now: Instant) -> ProviderDispute | None:
         """Return the dispute of a payment whose token chose one. One consistent read."""
         payment_id = disputed_payment(dispute_id)
         payment = self._store.read(payment_id) if payment_id is not None else None

@@ -97,13 +97,6 @@ class SandboxStore:
             raise OutcomeUnknownError from error
         return _to_payment(answer["Item"]) if "Item" in answer else None
 
-    def created_since(self, instant: Instant) -> Iterator[SandboxPayment]:
-        """Yield the payments that began at or after an instant. A scan of the table."""
-        for page in self.dynamodb.get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True):
-            for item in page["Items"]:
-                if int(item.get("created_at", {}).get("N", "0")) >= instant:
-                    yield _to_payment(item)
-
     def apply_lost_request(self, payment_id: str) -> SandboxPayment | None:
         """Authorise the payment of a lost request."""
         return self._transition(payment_id, "SET #status = :authorised", "#status = :lost", {})
@@ -146,9 +139,10 @@ class SandboxStore:
 
     def captured(self) -> Iterator[SandboxPayment]:
         """Yield the payments that were captured. A scan of the table."""
-        for payment in self.created_since(0):
-            if payment.status is SandboxStatus.CAPTURED:
-                yield payment
+        for page in self.dynamodb.get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True):
+            for payment in map(_to_payment, page["Items"]):
+                if payment.status is SandboxStatus.CAPTURED:
+                    yield payment
 
     def refund(
         self, payment_id: str, refund_id: str, amount: int, now: Instant, *, failed: int = 0

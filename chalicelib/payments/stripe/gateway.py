@@ -22,7 +22,6 @@ from chalicelib.payments.results import (
     Declined,
     Movement,
     ProviderDispute,
-    ProviderPayment,
     ProviderRefund,
     RefundFailed,
 )
@@ -224,28 +223,6 @@ class StripeGateway:
         count("surplus_payments")
         if intent.status != "succeeded":
             self._cancel(intent, key)
-
-    def payments(self, since: Instant) -> Iterator[ProviderPayment]:
-        """Yield every intent of this shop that was created at or after ``since`` and is not being processed.
-
-        One call for each hundred, and one for each intent with refunds.
-        """
-        for intent in self._lookup.all_since(since):
-            purchase_id, attempt = attempt_in(intent.metadata, self._mark) or (None, None)
-            is_captured, currency = intent.status == "succeeded", intent.currency.upper()
-            if intent.status == "processing":
-                continue
-            status = to_status(intent)
-            has_refunds = isinstance(status, Captured) and status.refunded > 0
-            yield ProviderPayment(
-                intent.id,
-                purchase_id,
-                attempt,
-                status,
-                from_provider_amount(intent.amount_received if is_captured else intent.amount, currency),
-                currency,
-                tuple(self._refunds.of_payment(intent.id)) if has_refunds else (),
-            )
 
     def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
         """Return the purchase and attempt in the intent's metadata. None: it lacks our mark. One call."""

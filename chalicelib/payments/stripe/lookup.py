@@ -73,14 +73,6 @@ class IntentLookup:
             raise OutcomeUnknownError("A payment may not be found yet, or a call may be under way.")
         return sorted(found, key=_rank)
 
-    def all_since(self, since: Instant) -> Iterator[Any]:
-        """Yield every intent of this shop that was created at or after ``since``, with its charge. A call a hundred."""
-        query = {"created": {"gte": -(-since // SECOND)}, "expand": ["data.latest_charge"]}
-        for page in self._pages(query):
-            for intent in page:
-                if attempt_in(intent.metadata, self._mark) is not None:
-                    yield intent
-
     def _search(self, wanted: tuple[str, int]) -> list[Any]:
         """Search by metadata, and read each intent found: the search filters by an older copy."""
         fields = {MARK_KEY: self._mark, "purchase": wanted[0], "attempt": str(wanted[1])}
