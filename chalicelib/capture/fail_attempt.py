@@ -111,7 +111,7 @@ def void_orphaned_authorisation(
     if is_current and (chosen is None or provider_id in {None, chosen}):
         return
     found = context.gateway.find(purchase.id, attempt, now=now, provider_id=provider_id)
-    if isinstance(found, Captured) and not is_returned(purchase, found):
+    if isinstance(found, Captured) and not is_returned(found):
         report_kept_money(purchase, attempt, found)
     if isinstance(found, Authorised | ActionRequired):
         void_authorisation(context, found.provider_id, attempt, now)
@@ -158,7 +158,7 @@ def void_found(
         WriteConflict: another worker has captured the attempt.
     """
     is_reported = kept is not None and isinstance(found, Captured) and found.provider_id == kept.provider_id
-    if isinstance(found, Captured) and not is_reported and not is_returned(purchase, found):
+    if isinstance(found, Captured) and not is_reported and not is_returned(found):
         raise _captured_meanwhile()
     if isinstance(found, Authorised | ActionRequired):
         void_authorisation(context, found.provider_id, purchase.attempt, now)

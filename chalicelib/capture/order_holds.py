@@ -27,7 +27,6 @@ from chalicelib.capture.fail_attempt import (
 from chalicelib.capture.received_money import (
     AMOUNT_DIFFERS,
     is_whole,
-    received_amount,
     report_different_amount,
     return_money,
 )
@@ -165,9 +164,9 @@ def process_on_hold(context: CheckoutContext, purchase: Purchase, now: Instant) 
 def _note_different_amount(context: CheckoutContext, purchase: Purchase, captured: Captured, now: Instant) -> None:
     """Write the amount that was received for an order on hold, where it is not the total. One write, once."""
     report_different_amount(purchase, captured)
-    payment, received = payment_of(purchase), received_amount(purchase, captured)
-    if payment.captured != received:
-        changes = {"captured": received, "provider_id": captured.provider_id}
+    payment = payment_of(purchase)
+    if payment.captured != captured.amount:
+        changes = {"captured": captured.amount, "provider_id": captured.provider_id}
         save_next_version(context, purchase, now, payment=payment.model_copy(update=changes))
 
 

@@ -22,19 +22,14 @@ _MAX_RETURNS: Final = 3
 """How many refunds of one amount are tried. Each has an id of its own, because a failed refund stays failed."""
 
 
-def received_amount(purchase: Purchase, captured: Captured) -> int:
-    """Return the minor units that the provider received for the order."""
-    return purchase.totals.total if captured.amount is None else captured.amount
-
-
 def is_whole(purchase: Purchase, captured: Captured) -> bool:
     """Return whether exactly the order's total was received. Only then does the order count as paid."""
-    return received_amount(purchase, captured) == purchase.totals.total
+    return captured.amount == purchase.totals.total
 
 
-def is_returned(purchase: Purchase, captured: Captured) -> bool:
+def is_returned(captured: Captured) -> bool:
     """Return whether all that was received is refunded, so that the provider has no money of the order."""
-    return captured.refunded >= received_amount(purchase, captured)
+    return captured.refunded >= captured.amount
 
 
 def return_money(context: CheckoutContext, purchase: Purchase, captured: Captured, now: Instant) -> bool:
@@ -51,7 +46,7 @@ def return_money(context: CheckoutContext, purchase: Purchase, captured: Capture
         WriteConflict: somebody refunded a part meanwhile; try again.
     """
     report_different_amount(purchase, captured)
-    left = received_amount(purchase, captured) - captured.refunded
+    left = captured.amount - captured.refunded
     if left <= 0:
         return True
     for number in range(1, _MAX_RETURNS + 1):
@@ -72,7 +67,7 @@ def return_money(context: CheckoutContext, purchase: Purchase, captured: Capture
 def report_kept_money(purchase: Purchase, attempt: int, captured: Captured) -> None:
     """Count and log captured money that pays for no order. A person has to refund it at the provider."""
     count("captures_without_order")
-    amounts = {"received": received_amount(purchase, captured), "refunded": captured.refunded}
+    amounts = {"received": captured.amount, "refunded": captured.refunded}
     about = {"purchase": log_reference(purchase.id), "attempt": attempt, "payment": captured.provider_id}
     logger.error("captured without an order", extra=about | amounts | {"currency": purchase.currency})
 
@@ -85,7 +80,7 @@ def is_return_of_money(refund_id: str | None) -> bool:
 def report_different_amount(purchase: Purchase, captured: Captured) -> None:
     """Count and log an order for which another amount than its total was received."""
     count("captured_amount_differs")
-    amounts = {"received": received_amount(purchase, captured), "total": purchase.totals.total}
+    amounts = {"received": captured.amount, "total": purchase.totals.total}
     logger.error("captured amount differs", extra={"purchase": log_reference(purchase.id), **amounts})
 
 

@@ -46,8 +46,8 @@ class Captured:
 
     provider_id: str
     charge_id: str
-    amount: int | None = None
-    """The amount received, which may differ from the amount asked for. None: they are equal."""
+    amount: int
+    """The amount received, which may differ from the amount asked for."""
     refunded: int = 0
     """The part of it that was refunded in the provider's console before."""
 

@@ -80,7 +80,7 @@ def _kept_by_others(context: CheckoutContext, purchase: Purchase, now: Instant) 
         except (OutcomeUnknownError, ProviderBusyError):
             return None
         if isinstance(found, Captured):
-            kept += (purchase.totals.total if found.amount is None else found.amount) - found.refunded
+            kept += found.amount - found.refunded
     return kept
 
 
@@ -101,7 +101,7 @@ def _of_present_attempt(context: CheckoutContext, purchase: Purchase, now: Insta
         return ProviderMoney(MoneyState.UNKNOWN, currency)
     match found:
         case Captured(amount=amount, refunded=refunded):
-            return ProviderMoney(MoneyState.CAPTURED, currency, total if amount is None else amount, refunded)
+            return ProviderMoney(MoneyState.CAPTURED, currency, amount, refunded)
         case Authorised():
             return ProviderMoney(MoneyState.RESERVED, currency, total)
     return ProviderMoney(MoneyState.NOTHING, currency)
