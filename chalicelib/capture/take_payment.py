@@ -5,13 +5,7 @@ from __future__ import annotations
 from chalicelib.capture.attempt import AttemptOutcome, Paid, PutOnHold, payment_of, payment_on_hold, save_next_version
 from chalicelib.capture.commit_stock import OutOfStock, ensure_stock_committed
 from chalicelib.capture.fail_attempt import fail_attempt
-from chalicelib.capture.received_money import (
-    AMOUNT_DIFFERS,
-    RETURN_REFUSED,
-    is_whole,
-    record_earlier_refunds,
-    return_money,
-)
+from chalicelib.capture.received_money import AMOUNT_DIFFERS, RETURN_REFUSED, record_earlier_refunds, return_money
 from chalicelib.errors import WriteConflict
 from chalicelib.ids import log_reference
 from chalicelib.instants import Instant
@@ -51,7 +45,7 @@ def capture_payment(
     captured = context.gateway.capture(provider_id, attempt=purchase.attempt, amount=amount, currency=currency, now=now)
     if isinstance(captured, CaptureFailed):
         return fail_attempt(context, purchase, captured.code, captured.provider_id, now)
-    if not is_whole(purchase, captured):
+    if captured.amount != amount:
         failure = AMOUNT_DIFFERS if return_money(context, purchase, captured, now) else RETURN_REFUSED
         return fail_attempt(context, purchase, failure, captured.provider_id, now, kept=captured)
     return mark_paid(context, purchase, payment, captured, now)
