@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from chalicelib.capture import process_attempt, process_event, store_event
+import pytest
+
+from chalicelib.capture import process_attempt, process_event, put_on_hold, store_event
 from chalicelib.capture.attempt import AttemptOutcome
 from chalicelib.capture.provider_events import EventOutcome
+from chalicelib.errors import WriteConflict
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import parse_stripe_event
+from chalicelib.payments.stripe.gateway import StripeGateway
 from chalicelib.purchase import CheckoutContext, Purchase
 from tests.builders.purchases import NOW
-from tests.builders.shop import ShopFixture
+from tests.builders.shop import ShopFixture, once
 from tests.doubles.stripe import Account, Behaviour, ManualClock
-from tests.payments.stripe_requests import MARK, gateway_of
+from tests.payments.stripe_requests import MARK, VISA, gateway_of
 
 
 @dataclass
@@ -37,7 +42,7 @@ class StripeShop:
         """Move the clock of shop and account."""
         self.clock.advance(milliseconds / SECOND)
 
-    def place(self, token: str = "pm_card_visa", *, drop: str = "mug", key: str = "key-1") -> Purchase:
+    def place(self, token: str = VISA, *, drop: str = "mug", key: str = "key-1") -> Purchase:
         """Place an order of one unit."""
         return self.shop.place((drop, 1), token=token, key=key, now=self.now)
 
@@ -74,6 +79,19 @@ def a_stripe_shop(shop: ShopFixture, **behaviour: Any) -> StripeShop:
     account = Account(Behaviour.kind(**behaviour), clock=clock)
     context = replace(shop.context, gateway=gateway_of(account))
     return StripeShop(replace(shop, context=context), account, clock)
+
+
+def authorised_on_hold(
+    stripe_shop: StripeShop, monkeypatch: pytest.MonkeyPatch, token: str = VISA
+) -> tuple[Purchase, str]:
+    """Put an order on hold between its authorisation and its capture. Return it with its intent."""
+    placed = stripe_shop.place(token)
+    hold = partial(put_on_hold, stripe_shop.context, placed.id, "ann", stripe_shop.now)
+    once(monkeypatch, StripeGateway, "authorise", after=hold)
+    with pytest.raises(WriteConflict):
+        stripe_shop.process(placed)
+    (intent,) = stripe_shop.intents()
+    return placed, intent
 
 
 MINUTES_TO_CERTAINTY = 4

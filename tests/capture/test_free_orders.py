@@ -11,9 +11,9 @@ from chalicelib.capture import process_attempt, release_from_hold
 from chalicelib.checkout import complete_purchase
 from chalicelib.finance.entries import entries_of
 from chalicelib.instants import DAY, MINUTE
-from chalicelib.pricing import DEFAULT_MARKETS, Markets
 from chalicelib.purchase import CheckoutContext, PurchaseState
 from chalicelib.refunds import cancel_paid_order
+from tests.builders.markets import markets_with_free_shipping
 from tests.builders.purchases import NOW, a_complete_request
 from tests.builders.reconciliation import compare_all
 from tests.builders.shop import ShopFixture
@@ -22,12 +22,8 @@ from tests.builders.shop import ShopFixture
 @pytest.fixture
 def shop(shop: ShopFixture) -> ShopFixture:
     """Shipping is free, and the code GIFT makes items free. Orders of the channel "market" go on hold."""
-    markets = DEFAULT_MARKETS.model_dump(mode="json")
-    for market in markets["markets"]:
-        for option in market["shipping"]:
-            option["price"] = dict.fromkeys(option["price"], 0)
-    changed = Markets.model_validate(markets)
-    context = replace(shop.context, markets_at=lambda _: changed, order_hold_channels=frozenset({"market"}))
+    markets = markets_with_free_shipping()
+    context = replace(shop.context, markets_at=lambda _: markets, order_hold_channels=frozenset({"market"}))
     assert isinstance(context, CheckoutContext)
     shop = replace(shop, context=context)
     shop.put_drop("mug")

@@ -8,10 +8,10 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from chalicelib.capture import process_event, put_on_hold, release_from_hold, store_event
+from chalicelib.capture import process_event, release_from_hold, store_event
 from chalicelib.capture.attempt import AwaitingAuthentication, Failed, Paid
 from chalicelib.checkout import complete_purchase
-from chalicelib.errors import Conflict, WriteConflict
+from chalicelib.errors import Conflict
 from chalicelib.instants import DAY, HOUR, MINUTE, SECOND
 from chalicelib.payments import OutcomeUnknownError, parse_stripe_event
 from chalicelib.payments.stripe.gateway import StripeGateway
@@ -20,7 +20,7 @@ from chalicelib.refunds import cancel_paid_order
 from tests.builders.purchases import a_complete_request
 from tests.builders.reconciliation import compare_all
 from tests.builders.shop import ShopFixture, once
-from tests.builders.stripe_shop import StripeShop, a_stripe_shop
+from tests.builders.stripe_shop import StripeShop, a_stripe_shop, authorised_on_hold
 from tests.doubles.stripe import Behaviour
 from tests.payments.stripe_requests import DECLINED, MARK, REQUIRES_ACTION, VISA
 from tests.providers.guesses import GUESSES
@@ -56,16 +56,6 @@ def process_events(stripe_shop: StripeShop) -> list[str]:
         stripe_shop.account.answer_delivery(delivery, 200)
         types.append(json.loads(delivery.body)["type"])
     return types
-
-
-def authorised_on_hold(stripe_shop: StripeShop, monkeypatch: pytest.MonkeyPatch) -> tuple[Purchase, str]:
-    placed = stripe_shop.place()
-    hold = partial(put_on_hold, stripe_shop.context, placed.id, "ann", stripe_shop.now)
-    once(monkeypatch, StripeGateway, "authorise", after=hold)
-    with pytest.raises(WriteConflict):
-        stripe_shop.process(placed)
-    (intent,) = stripe_shop.intents()
-    return placed, intent
 
 
 def expect(stripe_shop: StripeShop, purchase: Purchase, state: PurchaseState, received: int) -> None:

@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 
 from chalicelib.capture import (
     cancel_order,
     fail_attempt,
     process_attempt,
-    put_on_hold,
     received_money,
     release_from_hold,
 )
 from chalicelib.capture.attempt import MAX_ORDER_HOLD, Cancelled, Failed, Paid, PutOnHold, Superseded
 from chalicelib.checkout import find_purchase
-from chalicelib.errors import Conflict, WriteConflict
+from chalicelib.errors import Conflict
 from chalicelib.instants import DAY, MINUTE
 from chalicelib.payments.stripe.gateway import StripeGateway
-from chalicelib.purchase import CheckoutResult, Purchase, PurchaseState
+from chalicelib.purchase import CheckoutResult, PurchaseState
 from chalicelib.purchase.order_status import OrderStatus, order_status_of
 from tests.builders.shop import ShopFixture, once
-from tests.builders.stripe_shop import StripeShop, a_stripe_shop
+from tests.builders.stripe_shop import StripeShop, a_stripe_shop, authorised_on_hold
 
 
 @pytest.fixture
 def stripe_shop(shop: ShopFixture) -> StripeShop:
     shop.put_drop("mug", stock=1)
     return a_stripe_shop(shop)
-
-
-@pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    names: list[str] = []
-    monkeypatch.setattr(received_money, "count", names.append)
-    return names
-
-
-def authorised_on_hold(stripe_shop: StripeShop, monkeypatch: pytest.MonkeyPatch) -> tuple[Purchase, str]:
-    """Put an order on hold between its authorisation and its capture."""
-    placed = stripe_shop.place()
-    hold = partial(put_on_hold, stripe_shop.context, placed.id, "ann", stripe_shop.now)
-    once(monkeypatch, StripeGateway, "authorise", after=hold)
-    with pytest.raises(WriteConflict):
-        stripe_shop.process(placed)
-    (intent,) = stripe_shop.intents()
-    return placed, intent
 
 
 def refunded(stripe_shop: StripeShop) -> int:

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from chalicelib.capture import cancel_order, put_on_hold, received_money
+from chalicelib.capture import cancel_order
 from chalicelib.capture.attempt import MAX_ORDER_HOLD, Cancelled, Failed, Superseded
 from chalicelib.checkout import complete_purchase, find_purchase
 from chalicelib.errors import WriteConflict
@@ -16,7 +16,7 @@ from chalicelib.purchase import CheckoutResult, MoneyState, Purchase, PurchaseSt
 from tests.builders.purchases import a_complete_request
 from tests.builders.reconciliation import compare_all
 from tests.builders.shop import ShopFixture, once
-from tests.builders.stripe_shop import StripeShop, a_stripe_shop
+from tests.builders.stripe_shop import StripeShop, a_stripe_shop, authorised_on_hold
 
 REFUND_FAILS = "pm_card_refundFailAtOnce"
 
@@ -27,20 +27,8 @@ def stripe_shop(shop: ShopFixture) -> StripeShop:
     return a_stripe_shop(shop)
 
 
-@pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    names: list[str] = []
-    monkeypatch.setattr(received_money, "count", names.append)
-    return names
-
-
 def part_captured_on_hold(stripe_shop: StripeShop, monkeypatch: pytest.MonkeyPatch, token: str) -> tuple[Purchase, str]:
-    placed = stripe_shop.place(token)
-    hold = partial(put_on_hold, stripe_shop.context, placed.id, "ann", stripe_shop.now)
-    once(monkeypatch, StripeGateway, "authorise", after=hold)
-    with pytest.raises(WriteConflict):
-        stripe_shop.process(placed)
-    (intent,) = stripe_shop.intents()
+    placed, intent = authorised_on_hold(stripe_shop, monkeypatch, token)
     stripe_shop.account.console_capture(intent, 1_000)
     stripe_shop.advance(2 * MINUTE)
     return placed, intent

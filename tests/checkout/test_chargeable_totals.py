@@ -8,8 +8,8 @@ import pytest
 
 from chalicelib.checkout import update_purchase
 from chalicelib.payments import stripe_gateway
-from chalicelib.pricing import DEFAULT_MARKETS, Markets
 from chalicelib.purchase import CheckoutResult, PurchaseState
+from tests.builders.markets import markets_with_free_shipping
 from tests.builders.purchases import NOW, a_purchase_request
 from tests.builders.shop import ShopFixture
 from tests.checkout.actions import complete_purchase, message_codes
@@ -18,13 +18,9 @@ from tests.checkout.actions import complete_purchase, message_codes
 @pytest.fixture
 def shop(shop: ShopFixture) -> ShopFixture:
     """Shipping is free, and the provider is Stripe. No call reaches it."""
-    markets = DEFAULT_MARKETS.model_dump(mode="json")
-    for market in markets["markets"]:
-        for option in market["shipping"]:
-            option["price"] = dict.fromkeys(option["price"], 0)
-    changed = Markets.model_validate(markets)
+    markets = markets_with_free_shipping()
     gateway = stripe_gateway(lambda: "sk_test_1", lambda: "sk_test_1", "livedrop")
-    return replace(shop, context=replace(shop.context, markets_at=lambda _: changed, gateway=gateway))
+    return replace(shop, context=replace(shop.context, markets_at=lambda _: markets, gateway=gateway))
 
 
 def test_total_below_the_minimum_charge_is_refused_and_places_nothing(shop: ShopFixture) -> None:

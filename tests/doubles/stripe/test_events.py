@@ -15,11 +15,6 @@ from tests.doubles.stripe.events import EVENTBRIDGE_SOURCE, Delivery, thin_event
 DAY = 86_400
 
 
-@pytest.fixture
-def account() -> Account:
-    return Account()
-
-
 def _verified(delivery: Delivery, secret: str = WEBHOOK_SECRET) -> stripe.Event:
     event: stripe.Event = stripe.Webhook.construct_event(delivery.body, delivery.signature, secret, tolerance=0)
     return event

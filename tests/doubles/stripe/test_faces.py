@@ -12,11 +12,6 @@ from tests.doubles.stripe.calls import create, http_client, refusal_of
 from tests.doubles.stripe.http_server import serve
 
 
-@pytest.fixture
-def account() -> Account:
-    return Account()
-
-
 @pytest.fixture(params=["in process", "http"])
 def client(account: Account, request: pytest.FixtureRequest) -> Iterator[stripe.StripeClient]:
     if request.param == "in process":

@@ -12,16 +12,6 @@ from tests.doubles.stripe.calls import create, refusal_of
 from tests.doubles.stripe.clock import HOUR, SECOND
 
 
-@pytest.fixture
-def account() -> Account:
-    return Account()
-
-
-@pytest.fixture
-def client(account: Account) -> stripe.StripeClient:
-    return account.client()
-
-
 def _is_replayed(headers: Any) -> bool:
     return bool((headers or {}).get("idempotent-replayed") == "true")
 

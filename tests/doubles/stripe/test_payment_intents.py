@@ -13,16 +13,6 @@ from tests.doubles.stripe.calls import create, event_types, refusal_of
 DAY = 86_400
 
 
-@pytest.fixture
-def account() -> Account:
-    return Account()
-
-
-@pytest.fixture
-def client(account: Account) -> stripe.StripeClient:
-    return account.client()
-
-
 def test_a_hold_that_nobody_captures_ends_as_a_refund(account: Account, client: stripe.StripeClient) -> None:
     intent = create(client, expand=["latest_charge"], metadata={"purchase": "p"})
     assert intent.latest_charge.payment_method_details.card.capture_before == account.now // 1_000 + 7 * DAY

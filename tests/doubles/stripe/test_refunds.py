@@ -11,16 +11,6 @@ from tests.doubles.stripe.calls import capture, create, event_types, refusal_of
 DAY = 86_400
 
 
-@pytest.fixture
-def account() -> Account:
-    return Account()
-
-
-@pytest.fixture
-def client(account: Account) -> stripe.StripeClient:
-    return account.client()
-
-
 def _paid(account: Account, token: str = "pm_card_visa") -> str:
     """Return an intent that is captured, and whose money is in the balance."""
     name = str(capture(account.client(), token).id)

@@ -9,16 +9,6 @@ from tests.doubles.stripe import Account, Behaviour
 from tests.doubles.stripe.calls import capture, create, refusal_of
 
 
-@pytest.fixture
-def account() -> Account:
-    return Account()
-
-
-@pytest.fixture
-def client(account: Account) -> stripe.StripeClient:
-    return account.client()
-
-
 def _found(client: stripe.StripeClient, query: str) -> list[str]:
     return [one.id for one in client.v1.payment_intents.search({"query": query}).data]
 

@@ -12,16 +12,6 @@ from tests.doubles.stripe.calls import create, refusal_of
 from tests.doubles.stripe.tokens import CARDS
 
 
-@pytest.fixture
-def account() -> Account:
-    return Account()
-
-
-@pytest.fixture
-def client(account: Account) -> stripe.StripeClient:
-    return account.client()
-
-
 @pytest.mark.parametrize("card", CARDS)
 @pytest.mark.parametrize("form", ["pm_card_{}", "pm_card_{}_7", "ctoken_{}", "ctoken_{}_7"])
 def test_each_card_has_tokens_of_each_form(client: stripe.StripeClient, card: str, form: str) -> None:
