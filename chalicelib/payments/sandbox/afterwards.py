@@ -9,7 +9,7 @@ from typing import Final
 
 from chalicelib.instants import DAY, MINUTE, Instant
 from chalicelib.payments.results import DisputeStatus, ProviderDispute, ProviderRefund, RefundStatus
-from chalicelib.payments.sandbox.store import SandboxPayment
+from chalicelib.payments.sandbox.store import ID_PREFIX, SandboxPayment
 
 REFUND_PENDING_FOR: Final[Instant] = MINUTE
 """How long a refund of the token ``refund_pending`` is pending. Then it succeeds."""
@@ -22,8 +22,7 @@ DISPUTE_FEE: Final = 1_500
 DISPUTE_TOKENS: Final = ("dispute_won", "dispute_lost")
 AFTERWARDS_TOKENS: Final = ("refund_pending", "refund_fails", *DISPUTE_TOKENS)
 
-_PREFIX: Final = "sbx_"
-_DISPUTE_PREFIX: Final = "sbx_dp_"
+_DISPUTE_PREFIX: Final = f"{ID_PREFIX}dp_"
 
 
 def refund_of(payment: SandboxPayment, refund_id: str, now: Instant) -> ProviderRefund:
@@ -34,7 +33,7 @@ def refund_of(payment: SandboxPayment, refund_id: str, now: Instant) -> Provider
         status = RefundStatus.PENDING
     if payment.behaviour == "refund_fails" and now >= made_at + REFUND_FAILS_AFTER:
         status = RefundStatus.FAILED
-    provider_id = f"{_PREFIX}{payment.id}"
+    provider_id = ID_PREFIX + payment.id
     failure = "expired_or_canceled_card" if status is RefundStatus.FAILED else None
     amount = payment.refunds[refund_id]
     return ProviderRefund(f"{provider_id}-{refund_id}", amount, refund_id, status, failure, provider_id)
@@ -84,7 +83,7 @@ def dispute_of(payment: SandboxPayment, now: Instant) -> ProviderDispute | None:
         status, withdrawn = (DisputeStatus.WON, 0) if won else (DisputeStatus.LOST, amount)
     return ProviderDispute(
         dispute_id_of(payment.id),
-        f"{_PREFIX}{payment.id}",
+        ID_PREFIX + payment.id,
         status,
         amount,
         payment.currency,

@@ -29,7 +29,7 @@ from chalicelib.payments.sandbox.afterwards import (
 )
 from chalicelib.payments.sandbox.movements import balance_of, movements_of
 from chalicelib.payments.sandbox.refunds import SandboxRefunds
-from chalicelib.payments.sandbox.store import SandboxPayment, SandboxStatus, SandboxStore
+from chalicelib.payments.sandbox.store import CHARGE_PREFIX, ID_PREFIX, SandboxPayment, SandboxStatus, SandboxStore
 from chalicelib.payments.sandbox.webhooks import WEBHOOK_TOKENS, emit_webhooks
 from chalicelib.payments.store import EventStore
 
@@ -60,7 +60,6 @@ _BEHAVIOURS: Final = (
     *WEBHOOK_TOKENS,
 )
 _INITIAL_STATUS: Final = {"timeout_before": SandboxStatus.LOST, "requires_action": SandboxStatus.REQUIRES_ACTION}
-_PREFIX: Final = "sbx_"
 
 CHALLENGES_PATH: Final = "/sandbox/challenges"
 """The page where a buyer authenticates, below the API's address: ``{CHALLENGES_PATH}/{purchase}/{attempt}``."""
@@ -75,10 +74,6 @@ def behaviour_of(token: str) -> str:
 def fee_of(amount: int) -> int:
     """Return the sandbox's fee for a captured amount, in minor units of its currency."""
     return share(amount, FEE_BPS) + FEE_FIXED
-
-
-def _provider_id(payment_id: str) -> str:
-    return _PREFIX + payment_id
 
 
 class SandboxGateway:
@@ -142,7 +137,7 @@ class SandboxGateway:
         if existing.status is SandboxStatus.LOST:
             existing = self._store.apply_lost_request(payment.id)
             if existing is None:
-                return Authorised(_provider_id(payment.id))
+                return Authorised(_provider_id(payment))
         return _to_authorisation(existing, already_existed=True)
 
     def capture(
@@ -153,21 +148,22 @@ class SandboxGateway:
         if not payment_id.endswith(f"#{attempt}"):
             return CaptureFailed(provider_id, "wrong_attempt")
         known = self._store.read(payment_id)
-        if known is not None and known.behaviour == "capture_refused":
+        if known is None:
+            return CaptureFailed(provider_id, "not_authorised")
+        if known.behaviour == "capture_refused":
             self._store.void(payment_id, now)
             return CaptureFailed(provider_id, "authorisation_expired")
-        if known is not None and known.behaviour == "capture_timeout" and self._store.fail_once(payment_id):
+        if known.behaviour == "capture_timeout" and self._store.fail_once(payment_id):
             raise OutcomeUnknownError("the sandbox lost the request")
         existing = self._store.capture(payment_id, amount, fee_of(amount), now)
         if existing is None:
-            if known is not None:
-                emit_webhooks(self._events, known, "captured", now)
-            if known is not None and known.behaviour == "captured_late":
+            emit_webhooks(self._events, known, "captured", now)
+            if known.behaviour == "captured_late":
                 raise OutcomeUnknownError("the sandbox lost its answer")
-            return _to_captured(payment_id, amount)
+            return Captured(provider_id, CHARGE_PREFIX + known.id, amount)
         match existing.status:
             case SandboxStatus.CAPTURED:
-                return _to_captured(payment_id, existing.captured, refunded_amount(existing, now))
+                return _to_captured(existing, now)
             case SandboxStatus.AUTHORISED:
                 return CaptureFailed(provider_id, "amount_too_large")
             case SandboxStatus.VOIDED:
@@ -201,7 +197,7 @@ class SandboxGateway:
         if payment is None or payment.status is SandboxStatus.LOST:
             return None
         if payment.status is SandboxStatus.CAPTURED:
-            return _to_captured(payment.id, payment.captured, refunded_amount(payment, now))
+            return _to_captured(payment, now)
         return _to_authorisation(payment, already_existed=True)
 
     def movements(self, since: Instant, until: Instant) -> Iterator[Movement]:
@@ -214,8 +210,8 @@ class SandboxGateway:
 
     def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
         """Return the purchase and attempt in the payment's id. No call."""
-        purchase_id, _, attempt = provider_id.removeprefix(_PREFIX).partition("#")
-        return (purchase_id, int(attempt)) if provider_id.startswith(_PREFIX) and attempt.isdecimal() else None
+        purchase_id, _, attempt = provider_id.removeprefix(ID_PREFIX).partition("#")
+        return (purchase_id, int(attempt)) if provider_id.startswith(ID_PREFIX) and attempt.isdecimal() else None
 
     def refund(self, provider_id: str, *, refund_id: str, amount: int, now: Instant) -> ProviderRefund | RefundFailed:
         """Refund money, once for each refund id.
@@ -255,19 +251,23 @@ def _new_payment(request: AuthorisationRequest, behaviour: str) -> SandboxPaymen
 
 def _to_authorisation(payment: SandboxPayment, *, already_existed: bool) -> Authorisation:
     if payment.status is SandboxStatus.REQUIRES_ACTION:
-        return ActionRequired(_provider_id(payment.id), f"{CHALLENGES_PATH}/{payment.id.replace('#', '/')}")
+        return ActionRequired(_provider_id(payment), f"{CHALLENGES_PATH}/{payment.id.replace('#', '/')}")
     if payment.status is SandboxStatus.DECLINED:
-        return Declined(_provider_id(payment.id), payment.code or "card_declined")
+        return Declined(_provider_id(payment), payment.code or "card_declined")
     if payment.status is SandboxStatus.VOIDED:
-        return Declined(_provider_id(payment.id), "voided")
-    return Authorised(_provider_id(payment.id), already_existed=already_existed)
+        return Declined(_provider_id(payment), "voided")
+    return Authorised(_provider_id(payment), already_existed=already_existed)
 
 
-def _to_captured(payment_id: str, amount: int, refunded: int = 0) -> Captured:
-    return Captured(_provider_id(payment_id), f"sbx_ch_{payment_id}", amount=amount, refunded=refunded)
+def _to_captured(payment: SandboxPayment, now: Instant) -> Captured:
+    return Captured(_provider_id(payment), CHARGE_PREFIX + payment.id, payment.captured, refunded_amount(payment, now))
+
+
+def _provider_id(payment: SandboxPayment) -> str:
+    return ID_PREFIX + payment.id
 
 
 def _payment_id(provider_id: str) -> str:
-    if not provider_id.startswith(_PREFIX):
-        raise ValueError(f"A payment id of the sandbox begins with `{_PREFIX}`.")
-    return provider_id.removeprefix(_PREFIX)
+    if not provider_id.startswith(ID_PREFIX):
+        raise ValueError(f"A payment id of the sandbox begins with `{ID_PREFIX}`.")
+    return provider_id.removeprefix(ID_PREFIX)

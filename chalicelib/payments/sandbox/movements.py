@@ -15,7 +15,7 @@ from chalicelib.payments.sandbox.afterwards import (
     dispute_id_of,
     disputed_amount,
 )
-from chalicelib.payments.sandbox.store import SandboxPayment
+from chalicelib.payments.sandbox.store import CHARGE_PREFIX, ID_PREFIX, SandboxPayment
 
 
 def movements_of(payments: Iterable[SandboxPayment], since: Instant, until: Instant) -> Iterator[Movement]:
@@ -35,17 +35,18 @@ def balance_of(payments: Iterable[SandboxPayment], now: Instant) -> dict[str, in
 
 
 def _movements_of_payment(payment: SandboxPayment) -> Iterator[Movement]:
-    provider_id = f"sbx_{payment.id}"
-    charge_id = f"sbx_ch_{payment.id}"
-    yield _movement(payment, MovementKind.CHARGE, payment.captured, payment.fee, payment.captured_at, charge_id)
+    captured_at = payment.captured_at
+    yield _movement(
+        payment, MovementKind.CHARGE, payment.captured, payment.fee, captured_at, CHARGE_PREFIX + payment.id
+    )
     for refund_id, amount in payment.refunds.items():
-        made_at = payment.refunded_at.get(refund_id, payment.captured_at)
-        name = f"{provider_id}-{refund_id}"
+        made_at = payment.refunded_at.get(refund_id, captured_at)
+        name = f"{ID_PREFIX}{payment.id}-{refund_id}"
         yield _movement(payment, MovementKind.REFUND, -amount, 0, made_at, name)
         if payment.behaviour == "refund_fails":
             yield _movement(payment, MovementKind.REFUND_FAILED, amount, 0, made_at + REFUND_FAILS_AFTER, name)
     if payment.behaviour in DISPUTE_TOKENS:
-        name, opened_at = dispute_id_of(payment.id), payment.captured_at + DISPUTE_OPENS_AFTER
+        name, opened_at = dispute_id_of(payment.id), captured_at + DISPUTE_OPENS_AFTER
         amount = disputed_amount(payment)
         yield _movement(payment, MovementKind.DISPUTE, -amount, DISPUTE_FEE, opened_at, name)
         if payment.behaviour == "dispute_won":
@@ -68,7 +69,7 @@ def _movement(
         currency=payment.currency,
         created_at=created_at,
         source_id=source_id,
-        payment_id=f"sbx_{payment.id}",
+        payment_id=ID_PREFIX + payment.id,
         purchase_id=purchase_id,
         attempt=int(attempt),
         charged_amount=amount,

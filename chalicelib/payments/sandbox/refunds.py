@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final
 
 from chalicelib.instants import Instant
 from chalicelib.payments.gateway import OutcomeUnknownError
 from chalicelib.payments.results import ProviderRefund, RefundFailed
 from chalicelib.payments.sandbox.afterwards import dispute_of, failed_amount, refund_of, refunds_of
-from chalicelib.payments.sandbox.store import SandboxPayment, SandboxStore
+from chalicelib.payments.sandbox.store import ID_PREFIX, SandboxPayment, SandboxStore
 from chalicelib.payments.sandbox.webhooks import emit_webhooks
 from chalicelib.payments.store import EventStore
-
-_PREFIX: Final = "sbx_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,7 @@ class SandboxRefunds:
 
     def find(self, provider_refund_id: str, now: Instant) -> ProviderRefund | None:
         """Return a refund as it is now; None when the sandbox has none of this id. One consistent read."""
-        purchase_id, _, number = provider_refund_id.removeprefix(_PREFIX).partition("#")
+        purchase_id, _, number = provider_refund_id.removeprefix(ID_PREFIX).partition("#")
         refunds = self.of_payment(f"{purchase_id}#{number.partition('-')[0]}", now)
         return next((one for one in refunds if one.provider_refund_id == provider_refund_id), None)
 

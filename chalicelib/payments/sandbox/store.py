@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
@@ -15,6 +15,11 @@ from chalicelib.payments.gateway import OutcomeUnknownError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+
+ID_PREFIX: Final = "sbx_"
+"""With a payment's own id, the id by which the shop knows the payment."""
+CHARGE_PREFIX: Final = f"{ID_PREFIX}ch_"
 
 
 class SandboxStatus(StrEnum):

@@ -19,7 +19,7 @@ from chalicelib.payments.sandbox.afterwards import (
     REFUND_PENDING_FOR,
     dispute_id_of,
 )
-from chalicelib.payments.sandbox.store import SandboxPayment
+from chalicelib.payments.sandbox.store import ID_PREFIX, SandboxPayment
 from chalicelib.payments.store import EventStore
 from chalicelib.telemetry import logger
 
@@ -80,7 +80,7 @@ def _event(
         "sandbox",
         EventKind.PAYMENT if refund is None else EventKind.REFUND,
         event_type,
-        payment_id=f"sbx_{payment.id}",
+        payment_id=ID_PREFIX + payment.id,
         purchase_id=purchase_id,
         attempt=int(attempt),
         amount=payment.amount if refund is None else refund.amount,
@@ -97,7 +97,7 @@ def _dispute_event(payment: SandboxPayment, event_type: str, not_before: Instant
         "sandbox",
         EventKind.DISPUTE,
         event_type,
-        payment_id=f"sbx_{payment.id}",
+        payment_id=ID_PREFIX + payment.id,
         dispute_id=dispute_id_of(payment.id),
         not_before=not_before,
     )
