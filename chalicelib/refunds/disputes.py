@@ -71,6 +71,7 @@ def _disputes_with(purchase: Purchase, dispute: ProviderDispute, now: Instant) -
         reason=dispute.reason,
         evidence_due=dispute.evidence_due,
         withdrawn=dispute.withdrawn,
+        withdrawn_of_order=dispute.withdrawn_of_payment,
         closed_at=ended_at if dispute.status in _ENDED else None,
         losses=_losses_with(purchase, existing, dispute, now),
     )
@@ -88,27 +89,23 @@ def _losses_with(
     """
     losses = existing.losses if existing is not None else ()
     active = losses[-1] if losses and losses[-1].restored_at is None else None
-    lost = dispute.withdrawn if dispute.status is DisputeStatus.LOST else 0
-    if active is not None and lost and (lost == active.amount or dispute.currency != purchase.currency):
+    lost = dispute.withdrawn_of_payment if dispute.status is DisputeStatus.LOST else 0
+    if active is not None and lost == active.amount:
         return losses
     if active is not None and existing is not None:
         losses = (*losses[:-1], active.model_copy(update={"restored_at": now}))
         restored = existing.model_copy(update={"losses": losses})
         disputes = tuple(restored if known is existing else known for known in purchase.disputes)
         purchase = purchase.model_copy(update={"disputes": disputes})
-    return (*losses, _loss_of(purchase, lost, dispute.currency, now)) if lost else losses
+    return (*losses, _loss_of(purchase, lost, now)) if lost else losses
 
 
-def _loss_of(purchase: Purchase, lost: int, currency: str, now: Instant) -> DisputeLoss:
-    """Spread a loss over what refunds and other losses have left of the order.
-
-    A loss in another currency than the order's takes all that is left; the movements of the balance have its amount.
-    """
+def _loss_of(purchase: Purchase, lost: int, now: Instant) -> DisputeLoss:
+    """Spread a loss in the order's currency over what refunds and other losses have left of the order."""
     left = refundable_remainder(purchase)
-    amount = lost if currency == purchase.currency else left.amount
-    spread = allocate_amount(left, min(amount, left.amount))
+    spread = allocate_amount(left, min(lost, left.amount))
     return DisputeLoss(
-        amount=amount, lines=spread.lines, shipping=spread.shipping, shipping_tax=spread.shipping_tax, lost_at=now
+        amount=lost, lines=spread.lines, shipping=spread.shipping, shipping_tax=spread.shipping_tax, lost_at=now
     )
 
 

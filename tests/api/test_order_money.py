@@ -34,6 +34,7 @@ DISPUTES = (
         currency="GBP",
         opened_at=NOW,
         withdrawn=50,
+        withdrawn_of_order=50,
         closed_at=NOW + MINUTE,
         losses=(DisputeLoss(amount=50, lost_at=NOW + MINUTE),),
     ),

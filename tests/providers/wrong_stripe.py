@@ -95,7 +95,7 @@ def inquiry_taken_as_loss(patch: pytest.MonkeyPatch) -> None:
         found = find(self, dispute_id)
         if found is None or found.status is not DisputeStatus.INQUIRY:
             return found
-        return replace(found, status=DisputeStatus.LOST, withdrawn=found.amount)
+        return replace(found, status=DisputeStatus.LOST, withdrawn=found.amount, withdrawn_of_payment=found.amount)
 
     patch.setattr(StripeDisputes, "find", find_lost)
 

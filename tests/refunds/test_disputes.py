@@ -138,6 +138,56 @@ def test_lost_amount_may_be_less_or_more_than_the_order(stripe_shop: StripeShop,
     assert refundable_remainder(lost).amount == max(0, lost.totals.total - amount)
 
 
+@pytest.mark.parametrize("settlement", ["gbp", "eur", "usd"])
+@pytest.mark.parametrize(("disputed", "taken"), [(125, 100), (250, 200)])
+def test_loss_of_a_dispute_in_another_currency_is_its_part_of_the_order(
+    shop: ShopFixture, settlement: str, disputed: int, taken: int
+) -> None:
+    """Stripe's D6: 125 US cents are 100 pence, whatever currency the account settles in."""
+    stripe_shop = a_stripe_shop(shop, Account(Behaviour.kind(settlement_currency=settlement)))
+    for currency, worth in {"gbp": {"eur": "1.25", "usd": "1.25"}, "usd": {"gbp": "0.8", "eur": "1"}}.items():
+        stripe_shop.account.set_rate(currency, worth.get(settlement, "1"))
+    paid = stripe_shop.pay(("mug", 2))
+    stripe_shop.pass_time(HOUR)
+    name = stripe_shop.account.open_dispute(payment_of(paid), amount=disputed, currency="usd")["id"]
+    stripe_shop.pass_time(HOUR)
+    (opened,) = stripe_shop.read(paid).disputes
+    assert (opened.currency, opened.withdrawn, opened.withdrawn_of_order) == ("USD", disputed, taken)
+    stripe_shop.account.lose_dispute(name)
+    stripe_shop.pass_time(HOUR)
+    lost = stripe_shop.read(paid)
+    assert sum(entry.amount for entry in chargebacks(lost)) == -taken
+    assert refundable_remainder(lost).amount == lost.totals.total - taken
+    assert not record_dispute(stripe_shop.rooms.context, paid.id, name, stripe_shop.now), "no second loss"
+
+
+@pytest.mark.parametrize("settlement", ["gbp", "eur"])
+def test_dispute_in_another_currency_takes_at_most_what_the_payment_received(
+    shop: ShopFixture, settlement: str
+) -> None:
+    """The buyer's bank converts at its own rate of a later day."""
+    stripe_shop = a_stripe_shop(shop, Account(Behaviour.kind(settlement_currency=settlement)))
+    paid = stripe_shop.pay(("mug", 2))
+    stripe_shop.pass_time(HOUR)
+    name = stripe_shop.account.open_dispute(payment_of(paid), amount=paid.totals.total + 40, currency="usd")["id"]
+    stripe_shop.account.lose_dispute(name)
+    stripe_shop.pass_time(HOUR)
+    lost = stripe_shop.read(paid)
+    assert sum(entry.amount for entry in chargebacks(lost)) == -lost.totals.total
+    assert refundable_remainder(lost).amount == 0
+
+
+def test_won_dispute_in_another_currency_takes_nothing(shop: ShopFixture) -> None:
+    stripe_shop = a_stripe_shop(shop, Account(Behaviour.kind(settlement_currency="eur")))
+    paid = stripe_shop.pay(("mug", 2))
+    stripe_shop.pass_time(HOUR)
+    name = stripe_shop.account.open_dispute(payment_of(paid), amount=100, currency="usd")["id"]
+    stripe_shop.account.win_dispute(name)
+    stripe_shop.pass_time(HOUR)
+    (won,) = stripe_shop.read(paid).disputes
+    assert (won.status, won.withdrawn, won.withdrawn_of_order, won.losses) == ("won", 0, 0, ())
+
+
 def test_loss_after_a_refund_is_what_was_left_and_the_excess(stripe_shop: StripeShop) -> None:
     paid = stripe_shop.pay(("lamp", 2))
     refund_order(stripe_shop.rooms.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)

@@ -257,5 +257,5 @@ def _dispute_adjustment(dispute: Dispute) -> Json:
         "occurred_at": rfc3339(dispute.closed_at or dispute.opened_at),
         "status": _DISPUTE_STATUSES[dispute.status],
         "line_items": [],
-        "totals": [{"type": "total", "amount": -dispute.withdrawn}],
+        "totals": [{"type": "total", "amount": -dispute.withdrawn_of_order}],
     }

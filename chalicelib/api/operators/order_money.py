@@ -43,7 +43,10 @@ class RefundState(TypedDict):
 
 
 class DisputeState(TypedDict):
-    """A dispute. ``withdrawn`` is missing from the shop's balance at present; ``lost`` is gone for good."""
+    """A dispute. ``withdrawn`` is missing from the shop's balance at present, in ``currency``.
+
+    ``lost`` is gone for good, in the order's currency.
+    """
 
     dispute_id: str
     status: DisputeStatusName

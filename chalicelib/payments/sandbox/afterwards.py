@@ -91,4 +91,5 @@ def dispute_of(payment: SandboxPayment, now: Instant) -> ProviderDispute | None:
         "fraudulent",
         opened_at + 7 * DAY,
         withdrawn,
+        withdrawn_of_payment=withdrawn,
     )

@@ -19,6 +19,7 @@ def open_dispute(
     charge_id: str,
     *,
     amount: int | None = None,
+    currency: str | None = None,
     inquiry: bool = False,
     reason: str = "fraudulent",
     answerable: bool = True,
@@ -26,6 +27,7 @@ def open_dispute(
 ) -> Record:
     """Open a chargeback, or an inquiry that moves no money (D1, D2). A charge may have several (D6).
 
+    ``amount`` is in ``currency``, which may be another one than the charge's (D6).
     Not ``answerable``: the network allows no answer, and it is lost at once (D7). ``prevented``: the shop's bank
     prevented it, and no money moves (D1).
     """
@@ -37,7 +39,7 @@ def open_dispute(
         "balance_transactions": [],
         "charge": charge_id,
         "created": state.seconds,
-        "currency": charge["currency"],
+        "currency": currency or charge["currency"],
         "enhanced_eligibility_types": [],
         "evidence": {},
         "evidence_details": {
