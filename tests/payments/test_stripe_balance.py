@@ -121,6 +121,17 @@ def test_a_period_has_its_first_instant_and_not_its_last(account: Account, gatew
     assert list(gateway.movements(NOW + 1, NOW + 1_000)) == []
 
 
+def test_the_next_page_of_movements_is_read_when_the_one_before_is_used_up(
+    account: Account, gateway: StripeGateway
+) -> None:
+    for _ in range(101):
+        account.foreign_payment(amount=900)
+    listed, pages_at = gateway.movements(NOW, NOW + YEAR), list[int]()
+    for _ in listed:
+        pages_at.append(account.operations().count("balance_transactions.list"))
+    assert pages_at == [1] * 100 + [2]
+
+
 def test_a_dispute_tells_what_is_withdrawn_by_its_movements(account: Account, gateway: StripeGateway) -> None:
     payment = a_captured_payment(gateway)
     name = account.open_dispute(payment, amount=600)["id"]

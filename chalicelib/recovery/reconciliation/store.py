@@ -77,14 +77,17 @@ class ComparisonStore:
         return Comparison(**known | {"position": tuple(position) if position else None})
 
     def save(self, comparison: Comparison) -> bool:
-        """Store a comparison over its earlier state. False: another run has stored a later one. 1 WCU for each KB."""
+        """Store a comparison over its earlier state. 1 WCU for each KB.
+
+        False: another run has gone on with the same comparison meanwhile, or has begun a later one.
+        """
         record = {name: value for name, value in asdict(comparison).items() if value is not None}
         record["saves"] = comparison.saves + 1
         return self._put(
             comparison.provider,
             _COMPARISON,
             record,
-            "attribute_not_exists(pk) OR saves = :saves OR started_at < :started",
+            "attribute_not_exists(pk) OR started_at < :started OR (started_at = :started AND saves = :saves)",
             {":saves": comparison.saves, ":started": comparison.started_at},
         )
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from chalicelib.instants import DAY, HOUR, MINUTE
+from chalicelib.recovery.reconciliation import reconcile as reconcile_module
 from chalicelib.recovery.reconciliation.follow_balance import READ_AGAIN
 from chalicelib.refunds import refund_order
 from tests.builders.purchases import NOW, a_refund_request
@@ -27,17 +30,23 @@ def test_clearing_is_what_was_captured_less_fees_and_refunds_and_equals_the_prov
     assert row.moved == {"charge": 2_945, "fees": -64, "refund": -1_275}
 
 
-def test_a_movement_that_is_not_stored_is_a_difference_of_the_statement(shop: ShopFixture) -> None:
+def test_movement_that_is_not_stored_is_a_difference_that_is_counted(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[tuple[str, int]] = []
+    monkeypatch.setattr(reconcile_module, "count", lambda *metric: counted.append(metric))
     shop.put_drop("mug", stock=9)
     reconcile(shop.context, NOW - HOUR)
     paid = shop.pay(("mug", 1))
     reconcile(shop.context, LATER)
+    assert counted == []
     (movement,) = shop.context.movements.of_purchase(paid.id)
     key = {"pk": {"S": f"PURCHASE#{paid.id}"}, "sk": {"S": f"MOVE#sandbox#{movement.id}"}}
     shop.tables.dynamodb.delete_item(TableName=shop.tables.commerce, Key=key)
     report = reconcile(shop.context, LATER + READ_AGAIN + HOUR)
     assert report.statement is not None
     assert [(row.clearing, row.balance, row.difference) for row in report.statement] == [(0, 1_625, 1_625)]
+    assert counted == [("payment_differences", 1), ("clearing_differences", 1)]
 
 
 def test_a_balance_of_before_the_first_stored_movement_is_its_opening(shop: ShopFixture) -> None:

@@ -125,6 +125,17 @@ def test_window_with_many_movements_is_read_in_parts(store: MovementStore) -> No
     assert sum(number for number in read if number <= MAX_MOVEMENTS_IN_WINDOW) == size
 
 
+def test_each_movement_is_stored_before_the_next_one_is_read(store: MovementStore) -> None:
+    class Streamed(ListedMovements):
+        def movements(self, since: Instant, until: Instant) -> Iterator[Movement]:
+            for read, movement in enumerate(super().movements(since, until)):
+                assert len(ids(store)) == read
+                yield movement
+
+    source = Streamed([a_payout(number, START + number * SECOND) for number in range(30)])
+    assert follow_balance(store, source, START + SETTLING_TIME + HOUR, never).stored == 30
+
+
 def test_two_runs_at_once_store_each_movement_once_and_never_move_the_cursor_back(store: MovementStore) -> None:
     movements = [a_payout(number, START + number * DAY // 7) for number in range(35)]
 

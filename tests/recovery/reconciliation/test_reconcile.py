@@ -18,7 +18,7 @@ from chalicelib.recovery.reconciliation.follow_balance import SETTLING_TIME
 from chalicelib.recovery.reconciliation.reconcile import PERIOD
 from chalicelib.refunds import record_dispute, refund_order
 from tests.builders.purchases import NOW, a_refund_request
-from tests.builders.reconciliation import compare_all, reconcile
+from tests.builders.reconciliation import compare_all
 from tests.builders.shop import ShopFixture
 
 LATER = NOW + 10 * MINUTE
@@ -262,22 +262,6 @@ def test_a_run_whose_time_is_over_is_continued_by_the_next_one(shop: ShopFixture
         whole.differences,
         whole.sums,
     )
-
-
-def test_of_two_runs_that_go_on_at_once_one_counts(shop: ShopFixture) -> None:
-    shop.put_drop("mug", stock=9)
-    for number in range(3):
-        shop.pay(("mug", 1), key=f"key-{number}")
-    questions = count()
-
-    def time_is_up() -> bool:
-        if next(questions) == 1:  # the first one is the follower's
-            reconcile(shop.context, LATER)
-        return False
-
-    report = reconcile_payments(shop.context, lambda *_: None, lambda: LATER, time_is_up)
-    assert report.comparison is not None
-    assert (report.comparison.purchases, report.comparison.differences_count) == (3, 0)
 
 
 def test_a_scheduled_run_begins_a_comparison_only_when_the_last_one_is_old(shop: ShopFixture) -> None:
