@@ -16,7 +16,7 @@ from chalicelib.instants import Instant
 from chalicelib.payments.stripe.currencies import from_provider_amount
 
 MARK_KEY: Final = "livedrop"
-"""The key of our mark in the metadata of a payment. Its value names the shop."""
+"""The key of the shop's mark in the metadata of a payment. Its value names the shop."""
 
 
 class EventKind(StrEnum):
@@ -56,8 +56,6 @@ class ProviderEvent:
     currency: str | None = None
     provider_refund_id: str | None = None
     """None in a refund's event: any refund of the payment may have changed."""
-    refund_id: str | None = None
-    """The product's id of the refund; None for one that was made in the provider's console."""
     not_before: Instant | None = None
     """The instant before which the event is not processed; the sandbox sends late events so."""
     dispute_id: str | None = None

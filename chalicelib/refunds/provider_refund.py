@@ -17,9 +17,9 @@ def record_provider_refund(context: CheckoutContext, purchase_id: str, made: Pro
     """Record a refund as the provider has it now. Return whether the order changed.
 
     ``made`` must come from the provider at this moment, never from an event. A refund that the order knows, by the
-    provider's id or by our refund id, moves on. One of the provider's console is added: an amount without units, spread
-    over what remains. The part beyond it is recorded as well, because the provider moved it. A refund that the order
-    does not know and that failed moved nothing, so it is left aside. Costs one read and one write.
+    provider's id or by the product's, moves on. One of the provider's console is added: an amount without units,
+    spread over what remains. The part beyond it is recorded as well, because the provider moved it. A refund that the
+    order does not know and that failed moved nothing, so it is left aside. Costs one read and one write.
 
     Raises:
         Conflict: the order is not paid (``not_paid``), or by another payment (``other_payment``).
@@ -51,8 +51,8 @@ def _is_of_payment(purchase: Purchase, made: ProviderRefund) -> bool:
 def _known_refund(purchase: Purchase, made: ProviderRefund) -> Refund | None:
     """Return the order's refund that ``made`` is.
 
-    Our refund id counts only until the provider's id is recorded: a refund that was refused, or another one of the same
-    name, is not this one.
+    The product's refund id counts only until the provider's id is recorded: a refund that was refused, or another one
+    of the same name, is not this one.
     """
     for refund in purchase.refunds:
         if refund.provider_id is not None:

@@ -22,7 +22,7 @@ _ALARMED_METRICS = {
     "orders_overdue": "An order is past its deadline, and the provider does not say whether it is paid",
     "paid_units_missing": "An audit found that units of a paid order are gone",
     "payments_refused": "The provider refuses the request for a payment itself: every order may fail",
-    "provider_key_refused": "The provider refuses our key: no payment is made until it accepts one",
+    "provider_key_refused": "The provider refuses the API key: no payment is made until it accepts one",
     "surplus_payments": "A second payment of one attempt was found at the provider",
     "payment_differences": "Payments at the provider and orders differ",
     "payment_event_mismatches": "An event of the provider has another amount or currency than its order",

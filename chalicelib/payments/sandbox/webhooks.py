@@ -86,7 +86,6 @@ def _event(
         amount=payment.amount if refund is None else refund.amount,
         currency=payment.currency,
         provider_refund_id=refund.provider_refund_id if refund else None,
-        refund_id=refund.refund_id if refund else None,
         not_before=not_before,
     )
 

@@ -16,7 +16,7 @@ import stripe
 BUSY_SECONDS: Final = 2
 """When to call again after a rate limit or a lock."""
 KEY_REFUSED_SECONDS: Final = 60
-"""When to call again after Stripe refused our key."""
+"""When to call again after Stripe refused the API key."""
 KEY_REFUSED: Final = "provider_key_refused"
 NO_CODE: Final = "refused"
 """The code of a refusal to which Stripe gives none."""

@@ -225,7 +225,7 @@ class StripeGateway:
             self._cancel(intent, key)
 
     def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
-        """Return the purchase and attempt in the intent's metadata. None: it lacks our mark. One call."""
+        """Return the purchase and attempt in the intent's metadata. None: it lacks the mark. One call."""
         return self._lookup.purchase_of(provider_id)
 
     def refund(self, provider_id: str, *, refund_id: str, amount: int, now: Instant) -> ProviderRefund | RefundFailed:

@@ -18,7 +18,7 @@ _MAX_ATTEMPT_DIGITS: Final = 9
 def attempt_in(metadata: Any, mark: str) -> tuple[str, int] | None:
     """Return the purchase and attempt in the metadata of an intent or charge.
 
-    None for a payment of other software on the same account: its metadata lack our mark, and may have any other key.
+    None for a payment of other software on the same account: its metadata lack the mark, and may have any other key.
     """
     if getattr(metadata, MARK_KEY, None) != mark:
         return None

@@ -56,7 +56,7 @@ class StripeRefunds:
         made = self._made(provider_id, refund_id, units)
         for number in range(1, MAX_KEYS + 1):
             if made is not None:
-                return self._to_refund(made, currency)
+                return _to_refund(made, currency)
             key = f"{provider_id}:refund:{refund_id}" + (f":{number}" if number > 1 else "")
             sent = {"payment_intent": provider_id, "amount": units, "metadata": self._metadata(refund_id, intent)}
             try:
@@ -64,7 +64,7 @@ class StripeRefunds:
                     Call.CREATE_REFUND,
                     lambda api, sent=sent, key=key: api.refunds.create(sent, {"idempotency_key": key}),  # type: ignore[misc]
                 )
-                return self._to_refund(created, currency)
+                return _to_refund(created, currency)
             except ReplayedFailureError:  # the list never lags, so that it tells whether the failed call had its effect
                 made = self._made(provider_id, refund_id, units)
             except StripeAnswerError as error:
@@ -77,13 +77,13 @@ class StripeRefunds:
         made = self._calls.read(Call.READ_REFUND, lambda api: api.refunds.retrieve(provider_refund_id, query))
         if made is None or not self._is_of_this_shop(made) or not _moves_money(made):
             return None
-        return self._to_refund(made, made.currency.upper())
+        return _to_refund(made, made.currency.upper())
 
     def of_payment(self, provider_id: str) -> Iterator[ProviderRefund]:
         """Yield the refunds of a payment by which captured money moves. One call a hundred."""
         for made in self._list(provider_id):
             if _moves_money(made):
-                yield self._to_refund(made, made.currency.upper())
+                yield _to_refund(made, made.currency.upper())
 
     def _list(self, provider_id: str) -> Iterator[Any]:
         query = {"payment_intent": provider_id, "expand": [f"data.{part}" for part in _PARTS]}
@@ -109,17 +109,18 @@ class StripeRefunds:
             return True
         return made.payment_intent is not None and self._lookup.purchase_of(made.payment_intent) is not None
 
-    def _to_refund(self, made: Any, currency: str) -> ProviderRefund:
-        status = _STATUSES.get(made.status, RefundStatus.PENDING)
-        failed = status is RefundStatus.FAILED
-        return ProviderRefund(
-            made.id,
-            balance_amount(made.amount, currency),
-            _refund_id_in(made),
-            status,
-            (getattr(made, "failure_reason", None) or made.status) if failed else None,
-            made.payment_intent,
-        )
+
+def _to_refund(made: Any, currency: str) -> ProviderRefund:
+    status = _STATUSES.get(made.status, RefundStatus.PENDING)
+    failed = status is RefundStatus.FAILED
+    return ProviderRefund(
+        made.id,
+        balance_amount(made.amount, currency),
+        _refund_id_in(made),
+        status,
+        (getattr(made, "failure_reason", None) or made.status) if failed else None,
+        made.payment_intent,
+    )
 
 
 def _refund_id_in(made: Any) -> str | None:

@@ -98,7 +98,7 @@ class SimulatedSandbox:
         refunds = [
             ProviderEvent(
                 f"evt-{refund.id}", self.name, EventKind.REFUND, "test.event", payment.id,
-                amount=refund.amount, currency="GBP", provider_refund_id=refund.id, refund_id=refund.refund_id,
+                amount=refund.amount, currency="GBP", provider_refund_id=refund.id,
             )
             for refund in payment.refunds
         ]  # fmt: skip
