@@ -71,6 +71,23 @@ def test_operator_sees_refunds_by_state_disputes_and_fees(api: ApiClient) -> Non
     assert (money["fees"], len(money["movements"])) == ({movement.currency: movement.fee}, 1)
 
 
+def test_operator_sees_what_the_provider_has_of_an_order(api: ApiClient) -> None:
+    order = place_paid_order(api)
+    context = api.services.context
+    paid = context.purchases.read(order.removeprefix("ord_"))
+    assert paid is not None
+    assert paid.payment is not None
+    assert paid.payment.provider_id is not None
+    total = paid.totals.total
+    context.gateway.refund(paid.payment.provider_id, refund_id="console", amount=300, now=NOW)
+    assert api.send("GET", f"/orders/{order}/money").body["provider"] == {
+        "state": "captured",
+        "amount": {"amount": total, "currency": "GBP"},
+        "refunded": 300,
+        "content": f"The payment provider has captured {total} GBP (minor units), of which 300 are refunded.",
+    }
+
+
 def test_money_of_an_order_is_for_operators_only(api: ApiClient) -> None:
     order, _ = an_order_with_a_life(api)
     assert api.send("GET", f"/orders/{order}/money", authorization=None).status == 401

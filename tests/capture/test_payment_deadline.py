@@ -121,6 +121,24 @@ def test_order_stays_placed_and_is_reported_while_the_provider_is_silent(
     assert counted == ["orders_overdue"] * 3 + ["payments_timed_out"]
 
 
+def test_failure_is_stored_before_the_provider_is_asked_at_the_deadline(stripe_shop: StripeShop) -> None:
+    """A worker that reserves the money afterwards sees the failure before it captures."""
+    placed = stripe_shop.place()
+    stripe_shop.advance(LINE_PERIOD)
+    stored: list[str | None] = []
+
+    def look(request: object, number: int) -> None:
+        payment = stripe_shop.read(placed).payment
+        stored.append(payment.failure if payment is not None else None)
+
+    stripe_shop.account.choose_faults(look)
+    with pytest.raises(OutcomeUnknownError):
+        stripe_shop.process(placed)
+    assert set(stored) == {"payment_timed_out"}
+    stripe_shop.advance(MINUTES_TO_CERTAINTY * MINUTE)
+    assert stripe_shop.process(placed) == TIMED_OUT
+
+
 def test_money_reserved_by_a_stored_500_is_voided_at_the_deadline(stripe_shop: StripeShop) -> None:
     placed = stripe_shop.place()
     stripe_shop.account.fail_next("payment_intents.create", faults.server_error(after_effect=True, stored=True))

@@ -211,6 +211,21 @@ def test_loss_of_an_order_that_is_fully_refunded_is_all_beyond_the_order(stripe_
     assert (excess.id, excess.amount) == (f"{paid.id}.dispute.{name}.lost.excess", -500)
 
 
+@pytest.mark.parametrize("withdrawn", [0, 300])
+def test_loss_is_what_was_withdrawn_and_not_what_the_buyer_disputes(stripe_shop: StripeShop, withdrawn: int) -> None:
+    paid = stripe_shop.pay(("lamp", 2))
+    account = stripe_shop.account
+    name = account.open_dispute(payment_of(paid), amount=500)["id"]
+    (movement,) = account.get(name)["balance_transactions"]
+    moved = [movement | {"amount": -withdrawn}] if withdrawn else []
+    account.state.change(name, balance_transactions=moved)
+    account.lose_dispute(name)
+    stripe_shop.pass_time(HOUR)
+    lost = stripe_shop.read(paid)
+    assert [(one.status, one.amount, one.withdrawn) for one in lost.disputes] == [("lost", 500, withdrawn)]
+    assert sum(entry.amount for entry in chargebacks(lost)) == -withdrawn
+
+
 def test_several_disputes_of_one_order(stripe_shop: StripeShop) -> None:
     paid = stripe_shop.pay(("lamp", 2))
     names = [stripe_shop.account.open_dispute(payment_of(paid), amount=amount)["id"] for amount in (500, 700)]

@@ -14,9 +14,9 @@ from chalicelib.purchase import Purchase
 from chalicelib.recovery import Comparison, recover_lost_orders
 from chalicelib.shows import PutShowRequest
 from tests.builders.purchases import NOW
-from tests.builders.reconciliation import compare_all
+from tests.builders.reconciliation import compare_all, reconcile
 from tests.builders.shop import ShopFixture
-from tests.doubles.stripe import Account, Behaviour, ManualClock
+from tests.doubles.stripe import Account, Behaviour, ManualClock, faults
 from tests.refunds.stripe_shop import StripeShop, a_stripe_shop
 
 HOUR, DAY = 3_600, 86_400
@@ -130,3 +130,19 @@ def test_dispute_event_that_an_older_version_stored_is_recorded(shop: ShopFixtur
     stripe_shop.rooms.context.events.add(event, stripe_shop.now)
     process_event(stripe_shop.rooms.context, "stripe", "evt_old", stripe_shop.now)
     assert [one.id for one in stripe_shop.read(paid).disputes] == [dispute]
+
+
+@pytest.mark.parametrize("row", ["key_unknown", "key_expired"])
+def test_refused_api_key_at_the_clearing_statement_leaves_the_comparison_complete(shop: ShopFixture, row: str) -> None:
+    stripe_shop = a_stripe_shop(shop, an_account())
+    stripe_shop.pay(("mug", 1))
+    stripe_shop.account.advance(DAY + 2 * HOUR)
+    for _ in range(2):
+        stripe_shop.account.fail_next("balance.retrieve", faults.refused(row))
+    report = reconcile(stripe_shop.rooms.context, stripe_shop.now)
+    assert (report.complete, report.statement) == (True, None)
+    assert report.comparison is not None
+    assert (report.comparison.orders, report.comparison.differences_count) == (1, 0)
+    stripe_shop.account.state.faults.clear()
+    stripe_shop.account.advance(DAY)
+    assert reconcile(stripe_shop.rooms.context, stripe_shop.now).statement
