@@ -131,7 +131,6 @@ _RULES: Final = (
     # Nothing was carried out. A rate limit, and the conflict of two calls with one key, are stored under no key.
     _Rule(sort=Sort.WAIT, statuses=frozenset({429, 409}), retry_in_seconds=BUSY_SECONDS),
     _Rule(sort=Sort.WAIT, codes=frozenset({"rate_limit"}), retry_in_seconds=BUSY_SECONDS),
-    _Rule(sort=Sort.WAIT, statuses=frozenset({401, 403}), code=KEY_REFUSED, retry_in_seconds=KEY_REFUSED_SECONDS),
     # Create: the buyer's card, the request, then the token.
     _Rule(sort=Sort.DECLINED, calls=_CREATE, statuses=_PAYMENT_ERROR),
     _Rule(sort=Sort.REFUSED, calls=_CREATE, codes=_FOR_GOOD),
@@ -182,7 +181,10 @@ _CODE_OF_UNCAPTURABLE: Final = "not_authorised"
 
 
 def sort_error(call: Call, error: stripe.StripeError) -> SortedError:
-    """Sort an error of one call. Every error has a sort, those of kinds that Stripe adds later as well."""
+    """Sort an error of one call. Every error has a sort, those of kinds that Stripe adds later as well.
+
+    A refused key (401, 403) does not come here: :meth:`StripeCalls.run` reads the key again, and then waits.
+    """
     details = _details_of(error)
     replayed = is_replayed(error.headers or {})
     status = error.http_status or _UNANSWERED
