@@ -112,7 +112,7 @@ class ProviderDispute:
     withdrawn: int = 0
     """The part that is withdrawn from the shop's balance at present, in ``currency``."""
     withdrawn_of_payment: int = 0
-    """What that takes of the payment, in minor units of the payment's currency. In another currency than the
+    """The part of the payment that this takes, in minor units of the payment's currency. In another currency than the
     dispute's, it is converted at the rate of the charge, and at most what the payment received."""
 
 

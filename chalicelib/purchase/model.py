@@ -231,7 +231,7 @@ class Dispute(_Frozen):
     reason: str | None = None
     evidence_due: Instant | None = None
     withdrawn: int = 0
-    """What the shop's balance lacks at present; ``withdrawn_of_order`` is its part of the order, in its currency."""
+    """The shop's balance lacks this at present; ``withdrawn_of_order`` is its part of the order, in its currency."""
     withdrawn_of_order: int = 0
     closed_at: Instant | None = None
     losses: tuple[DisputeLoss, ...] = ()
