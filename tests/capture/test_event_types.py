@@ -11,12 +11,12 @@ from tests.builders.purchases import NOW
 from tests.builders.shop import ShopFixture
 from tests.doubles.stripe import Account, Behaviour
 from tests.payments.stripe_requests import MARK
-from tests.refunds.stripe_shop import StripeShop, a_stripe_shop
+from tests.refunds.ledger_shop import LedgerShop, a_ledger_shop
 
 
 @pytest.fixture
-def stripe_shop(shop: ShopFixture) -> StripeShop:
-    return a_stripe_shop(shop, Account(Behaviour.kind()))
+def stripe_shop(shop: ShopFixture) -> LedgerShop:
+    return a_ledger_shop(shop, Account(Behaviour.kind()))
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def counted_metrics(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_every_documented_event_is_sorted_and_none_is_an_exception(stripe_shop: StripeShop) -> None:
+def test_every_documented_event_is_sorted_and_none_is_an_exception(stripe_shop: LedgerShop) -> None:
     for provider_type, kind in STRIPE_EVENTS.items():
         body = {
             "id": f"evt_{provider_type}",
@@ -35,10 +35,10 @@ def test_every_documented_event_is_sorted_and_none_is_an_exception(stripe_shop: 
         }
         event = parse_stripe_event(body, MARK)
         assert event.kind is kind
-        stored = store_event(stripe_shop.rooms.context, event, NOW)
+        stored = store_event(stripe_shop.context, event, NOW)
         assert (stored == "ignored") == (kind is EventKind.NOTED)
         if stored == "stored":
-            process_event(stripe_shop.rooms.context, "stripe", event.id, NOW)
+            process_event(stripe_shop.context, "stripe", event.id, NOW)
 
 
 @pytest.mark.parametrize(
@@ -52,14 +52,14 @@ def test_every_documented_event_is_sorted_and_none_is_an_exception(stripe_shop: 
     ids=["unknown", "thin", "thin and unknown", "of other software"],
 )
 def test_unknown_thin_and_foreign_events_are_acknowledged_and_counted(
-    stripe_shop: StripeShop, counted_metrics: list[str], body: dict[str, object]
+    stripe_shop: LedgerShop, counted_metrics: list[str], body: dict[str, object]
 ) -> None:
     event = parse_stripe_event(body, MARK)
-    assert (event.kind, store_event(stripe_shop.rooms.context, event, NOW)) == (EventKind.OTHER, "ignored")
+    assert (event.kind, store_event(stripe_shop.context, event, NOW)) == (EventKind.OTHER, "ignored")
     assert counted_metrics == ["payment_events_ignored"]
 
 
-def test_amount_of_a_successful_payment_is_what_was_received(stripe_shop: StripeShop) -> None:
+def test_amount_of_a_successful_payment_is_what_was_received(stripe_shop: LedgerShop) -> None:
     """An event of a part capture keeps the amount that was asked for."""
     intent = {
         "id": "pi_1",

@@ -19,7 +19,7 @@ from tests.builders.purchases import NOW, a_refund_request
 from tests.builders.shop import ShopFixture
 from tests.doubles.stripe import Account, Behaviour, faults
 from tests.payments.stripe_requests import MARK, VISA
-from tests.refunds.stripe_shop import TIME_ZONE, StripeShop, a_stripe_shop
+from tests.refunds.ledger_shop import TIME_ZONE, LedgerShop, a_ledger_shop
 
 HOUR, A_DAY = 3_600, DAY / 1_000
 
@@ -32,8 +32,8 @@ def account() -> Account:
 
 
 @pytest.fixture
-def stripe_shop(shop: ShopFixture, account: Account) -> StripeShop:
-    return a_stripe_shop(shop, account)
+def stripe_shop(shop: ShopFixture, account: Account) -> LedgerShop:
+    return a_ledger_shop(shop, account)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def refunds_of(purchase: Purchase) -> list[tuple[int, bool]]:
     return [(refund.amount, refund.completed_at is not None) for refund in purchase.refunds]
 
 
-def test_console_refunds_are_recorded_once_whatever_events_come(stripe_shop: StripeShop, account: Account) -> None:
+def test_console_refunds_are_recorded_once_whatever_events_come(stripe_shop: LedgerShop, account: Account) -> None:
     """Parts until the whole: each has late, doubled and twin events."""
     paid = stripe_shop.pay(("mug", 1))
     for amount in (100, 200, paid.totals.total - 300):
@@ -65,7 +65,7 @@ def test_console_refunds_are_recorded_once_whatever_events_come(stripe_shop: Str
 
 
 def test_pending_console_refund_is_recorded_as_pending_and_posted_when_done(shop: ShopFixture) -> None:
-    stripe_shop = a_stripe_shop(shop, Account(Behaviour.kind(refund_status="pending", refund_takes=30 * MINUTE)))
+    stripe_shop = a_ledger_shop(shop, Account(Behaviour.kind(refund_status="pending", refund_takes=30 * MINUTE)))
     paid = stripe_shop.pay(("mug", 1))
     stripe_shop.account.console_refund(payment_of(paid), 100)
     stripe_shop.pass_time(60)
@@ -79,7 +79,7 @@ def test_pending_console_refund_is_recorded_as_pending_and_posted_when_done(shop
 def test_late_picture_of_a_refund_that_has_failed_since_posts_nothing(shop: ShopFixture) -> None:
     """STRIPE-FACTS 0.3: the event's picture says "succeeded", and the refund has failed when the event comes."""
     behaviour = Behaviour.kind(refund_status="pending", refund_success_sends_updated=True)
-    stripe_shop = a_stripe_shop(shop, Account(behaviour))
+    stripe_shop = a_ledger_shop(shop, Account(behaviour))
     paid = stripe_shop.pay(("mug", 1))
     made = stripe_shop.account.console_refund(payment_of(paid), 100)
     events = stripe_shop.deliveries(HOUR)
@@ -92,9 +92,9 @@ def test_late_picture_of_a_refund_that_has_failed_since_posts_nothing(shop: Shop
     assert refunds_of(stripe_shop.read(paid)) == []
 
 
-def test_released_hold_of_another_attempt_is_no_refund(stripe_shop: StripeShop, account: Account) -> None:
+def test_released_hold_of_another_attempt_is_no_refund(stripe_shop: LedgerShop, account: Account) -> None:
     """STRIPE-FACTS 0.1: the hold of attempt 1 is released, which Stripe calls a refund; attempt 2 pays."""
-    context = stripe_shop.rooms.context
+    context = stripe_shop.context
     paid = stripe_shop.pay(("mug", 1))
     about = {"livedrop": MARK, "purchase": paid.id, "attempt": "9"}
     client = account.client()
@@ -119,19 +119,19 @@ def test_released_hold_of_another_attempt_is_no_refund(stripe_shop: StripeShop, 
 
 def test_event_of_our_own_refund_moves_it_on(shop: ShopFixture) -> None:
     behaviour = Behaviour.kind(refund_status="pending", refund_takes=MINUTE, refund_success_sends_updated=True)
-    stripe_shop = a_stripe_shop(shop, Account(behaviour))
+    stripe_shop = a_ledger_shop(shop, Account(behaviour))
     paid = stripe_shop.pay(("mug", 2))
-    refund_order(stripe_shop.rooms.context, paid.id, a_refund_request((paid.lines[0].id, 1), restock=True), NOW)
+    refund_order(stripe_shop.context, paid.id, a_refund_request((paid.lines[0].id, 1), restock=True), NOW)
     stripe_shop.pass_time(HOUR)
     done = stripe_shop.read(paid)
     assert [(refund.restocked, refund.completed_at is not None) for refund in done.refunds] == [(True, True)]
-    assert stripe_shop.rooms.unit_counts("mug") == (2, 0, 1)
+    assert stripe_shop.shop.unit_counts("mug") == (2, 0, 1)
 
 
-def captured_but_not_paid(stripe_shop: StripeShop, account: Account) -> Purchase:
+def captured_but_not_paid(stripe_shop: LedgerShop, account: Account) -> Purchase:
     """Take the money of a placed order in the console, so that the order is not paid yet."""
-    purchase = stripe_shop.rooms.place(("mug", 1), token=VISA)
-    context = stripe_shop.rooms.context
+    purchase = stripe_shop.shop.place(("mug", 1), token=VISA)
+    context = stripe_shop.context
     account.client().v1.payment_intents.create(
         {
             "amount": purchase.totals.total,
@@ -149,16 +149,16 @@ def captured_but_not_paid(stripe_shop: StripeShop, account: Account) -> Purchase
     return purchase
 
 
-def test_refund_before_the_order_is_paid_waits_and_is_recorded(stripe_shop: StripeShop, account: Account) -> None:
+def test_refund_before_the_order_is_paid_waits_and_is_recorded(stripe_shop: LedgerShop, account: Account) -> None:
     """Finding 7: a console refund, then the order's message again. The order is paid, and ends refunded."""
     purchase = captured_but_not_paid(stripe_shop, account)
     account.console_refund(account.records("payment_intent")[0]["id"])
     events = [one for one in stripe_shop.deliveries(HOUR) if one.event["type"].startswith(("refund.", "charge."))]
     waiting = stripe_shop.receive(events)
     assert set(waiting) == {EventPostponed(UNPAID_RETRY_SECONDS)}
-    process_attempt(stripe_shop.rooms.context, purchase.id, 1, stripe_shop.now)
+    process_attempt(stripe_shop.context, purchase.id, 1, stripe_shop.now)
     for delivery in events:
-        process_event(stripe_shop.rooms.context, "stripe", delivery.event["id"], stripe_shop.now)
+        process_event(stripe_shop.context, "stripe", delivery.event["id"], stripe_shop.now)
     refunded = stripe_shop.read(purchase)
     assert refunds_of(refunded) == [(purchase.totals.total, True)]
     assert order_status_of(refunded) is OrderStatus.REFUNDED
@@ -167,30 +167,30 @@ def test_refund_before_the_order_is_paid_waits_and_is_recorded(stripe_shop: Stri
 
 
 def test_refund_before_the_order_is_paid_is_recorded_with_the_payment_if_its_events_are_lost(
-    stripe_shop: StripeShop, account: Account
+    stripe_shop: LedgerShop, account: Account
 ) -> None:
     purchase = captured_but_not_paid(stripe_shop, account)
     account.console_refund(account.records("payment_intent")[0]["id"], 100)
     stripe_shop.deliveries(HOUR)
-    process_attempt(stripe_shop.rooms.context, purchase.id, 1, stripe_shop.now)
+    process_attempt(stripe_shop.context, purchase.id, 1, stripe_shop.now)
     refunded = stripe_shop.read(purchase)
     assert (refunded.state, refunds_of(refunded)) == (PurchaseState.PAID, [(100, True)])
 
 
 def test_event_whose_order_is_never_paid_ends_with_an_alarm(
-    stripe_shop: StripeShop, account: Account, counted_metrics: list[str]
+    stripe_shop: LedgerShop, account: Account, counted_metrics: list[str]
 ) -> None:
     captured_but_not_paid(stripe_shop, account)
     account.console_refund(account.records("payment_intent")[0]["id"])
     (event, *_) = [one for one in stripe_shop.deliveries(HOUR) if one.event["type"] == "refund.created"]
     assert stripe_shop.receive([event]) == [EventPostponed(UNPAID_RETRY_SECONDS)]
     late = stripe_shop.now + UNPAID_RETRY_PERIOD
-    assert not isinstance(process_event(stripe_shop.rooms.context, "stripe", event.event["id"], late), EventPostponed)
+    assert not isinstance(process_event(stripe_shop.context, "stripe", event.event["id"], late), EventPostponed)
     assert counted_metrics == ["unmatched_refunds"]
 
 
 def test_refund_of_a_payment_that_paid_for_no_order_is_left_aside(
-    stripe_shop: StripeShop, account: Account, counted_metrics: list[str]
+    stripe_shop: LedgerShop, account: Account, counted_metrics: list[str]
 ) -> None:
     """A person refunds a payment of an attempt that did not pay the order."""
     paid = stripe_shop.pay(("mug", 1))
@@ -214,7 +214,7 @@ def test_refund_of_a_payment_that_paid_for_no_order_is_left_aside(
 
 
 def test_foreign_and_unknown_refunds_disputes_and_warnings_change_nothing(
-    stripe_shop: StripeShop, account: Account
+    stripe_shop: LedgerShop, account: Account
 ) -> None:
     paid = stripe_shop.pay(("mug", 1))
     foreign = account.foreign_payment()["id"]
@@ -225,7 +225,7 @@ def test_foreign_and_unknown_refunds_disputes_and_warnings_change_nothing(
     assert stripe_shop.read(paid) == paid
 
 
-def test_fraud_warning_is_counted(stripe_shop: StripeShop, account: Account, counted_metrics: list[str]) -> None:
+def test_fraud_warning_is_counted(stripe_shop: LedgerShop, account: Account, counted_metrics: list[str]) -> None:
     paid = stripe_shop.pay(("mug", 1))
     account.warn_of_fraud(payment_of(paid))
     stripe_shop.receive(one for one in stripe_shop.deliveries(HOUR) if one.event["type"].startswith("radar."))
@@ -237,8 +237,8 @@ def test_fraud_warning_is_counted(stripe_shop: StripeShop, account: Account, cou
 def test_everything_stripe_sends_in_any_order_leaves_order_and_stripe_equal(shop: ShopFixture, seed: int) -> None:
     """Refunds that fail, console refunds, and a dispute; all their events shuffled, lost and doubled."""
     random = Random(seed)
-    stripe_shop = a_stripe_shop(shop, Account(Behaviour.kind(twin_event_every=2)))
-    account, context = stripe_shop.account, stripe_shop.rooms.context
+    stripe_shop = a_ledger_shop(shop, Account(Behaviour.kind(twin_event_every=2)))
+    account, context = stripe_shop.account, stripe_shop.context
     paid = stripe_shop.pay(("mug", 2))
     events = stripe_shop.deliveries(60)
     refund_order(context, paid.id, a_refund_request((paid.lines[0].id, 1), restock=True), stripe_shop.now)
@@ -260,9 +260,9 @@ def test_everything_stripe_sends_in_any_order_leaves_order_and_stripe_equal(shop
 def test_event_of_a_refund_whose_movement_never_comes_waits_longer_and_ends(
     shop: ShopFixture, counted_metrics: list[str]
 ) -> None:
-    stripe_shop = a_stripe_shop(shop, Account(Behaviour.kind(balance_transaction_delay=3_650 * DAY)))
-    context, account = stripe_shop.rooms.context, stripe_shop.account
-    placed = stripe_shop.rooms.place(("mug", 1), token=VISA)
+    stripe_shop = a_ledger_shop(shop, Account(Behaviour.kind(balance_transaction_delay=3_650 * DAY)))
+    context, account = stripe_shop.context, stripe_shop.account
+    placed = stripe_shop.shop.place(("mug", 1), token=VISA)
     account.fail_next("payment_intents.capture", faults.closed())
     with pytest.raises(OutcomeUnknownError):
         process_attempt(context, placed.id, 1, NOW)

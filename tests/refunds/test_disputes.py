@@ -17,15 +17,15 @@ from chalicelib.refunds.allocation import refundable_remainder
 from tests.builders.purchases import NOW, a_refund_request
 from tests.builders.shop import ShopFixture
 from tests.doubles.stripe import Account, Behaviour, disputes
-from tests.refunds.stripe_shop import TIME_ZONE, StripeShop, a_stripe_shop
+from tests.refunds.ledger_shop import TIME_ZONE, LedgerShop, a_ledger_shop
 
 HOUR, A_DAY = 3_600, DAY / 1_000
 
 
 @pytest.fixture
-def stripe_shop(shop: ShopFixture) -> StripeShop:
-    stripe_shop = a_stripe_shop(shop, Account(Behaviour.kind()))
-    stripe_shop.rooms.put_drop("lamp", stock=3, creator_id="ada-live", commission_bps=850)
+def stripe_shop(shop: ShopFixture) -> LedgerShop:
+    stripe_shop = a_ledger_shop(shop, Account(Behaviour.kind()))
+    stripe_shop.shop.put_drop("lamp", stock=3, creator_id="ada-live", commission_bps=850)
     return stripe_shop
 
 
@@ -40,7 +40,7 @@ def chargebacks(purchase: Purchase) -> list[LedgerEntry]:
 
 
 def a_disputed_order(
-    stripe_shop: StripeShop, *, amount: int | None = None, inquiry: bool = False
+    stripe_shop: LedgerShop, *, amount: int | None = None, inquiry: bool = False
 ) -> tuple[Purchase, str]:
     paid = stripe_shop.pay(("lamp", 2))
     dispute = stripe_shop.account.open_dispute(payment_of(paid), amount=amount, inquiry=inquiry)
@@ -48,7 +48,7 @@ def a_disputed_order(
     return stripe_shop.read(paid), dispute["id"]
 
 
-def test_lost_dispute_is_a_loss_by_line_and_takes_the_commission_back(stripe_shop: StripeShop) -> None:
+def test_lost_dispute_is_a_loss_by_line_and_takes_the_commission_back(stripe_shop: LedgerShop) -> None:
     disputed, name = a_disputed_order(stripe_shop)
     assert order_status_of(disputed) is OrderStatus.DISPUTED
     (dispute,) = disputed.disputes
@@ -72,7 +72,7 @@ def test_lost_dispute_is_a_loss_by_line_and_takes_the_commission_back(stripe_sho
     assert refundable_remainder(lost).amount == 0
 
 
-def test_won_dispute_leaves_nothing_behind(stripe_shop: StripeShop) -> None:
+def test_won_dispute_leaves_nothing_behind(stripe_shop: LedgerShop) -> None:
     disputed, name = a_disputed_order(stripe_shop)
     stripe_shop.account.win_dispute(name)
     stripe_shop.pass_time(HOUR)
@@ -80,11 +80,11 @@ def test_won_dispute_leaves_nothing_behind(stripe_shop: StripeShop) -> None:
     assert (order_status_of(won), won.disputes[0].status, won.disputes[0].withdrawn) == (OrderStatus.PAID, "won", 0)
     assert won.disputes[0].closed_at is not None
     assert chargebacks(won) == []
-    _, refund = refund_order(stripe_shop.rooms.context, won.id, a_refund_request((won.lines[0].id, 1)), stripe_shop.now)
+    _, refund = refund_order(stripe_shop.context, won.id, a_refund_request((won.lines[0].id, 1)), stripe_shop.now)
     assert refund.completed_at is not None
 
 
-def test_inquiry_moves_nothing_and_may_become_a_chargeback(stripe_shop: StripeShop) -> None:
+def test_inquiry_moves_nothing_and_may_become_a_chargeback(stripe_shop: LedgerShop) -> None:
     order, name = a_disputed_order(stripe_shop, inquiry=True)
     assert (order_status_of(order), order.disputes[0].status) == (OrderStatus.PAID, "inquiry")
     assert order.disputes[0].withdrawn == 0
@@ -95,7 +95,7 @@ def test_inquiry_moves_nothing_and_may_become_a_chargeback(stripe_shop: StripeSh
     assert disputed.disputes[0].withdrawn == disputed.totals.total
 
 
-def test_inquiry_that_ends_is_closed(stripe_shop: StripeShop) -> None:
+def test_inquiry_that_ends_is_closed(stripe_shop: LedgerShop) -> None:
     order, _ = a_disputed_order(stripe_shop, inquiry=True)
     stripe_shop.pass_time(130 * A_DAY)
     closed = stripe_shop.read(order)
@@ -103,10 +103,10 @@ def test_inquiry_that_ends_is_closed(stripe_shop: StripeShop) -> None:
     assert chargebacks(closed) == []
 
 
-def test_disputed_order_is_not_refunded_and_the_operator_learns_why(stripe_shop: StripeShop) -> None:
+def test_disputed_order_is_not_refunded_and_the_operator_learns_why(stripe_shop: LedgerShop) -> None:
     disputed, _ = a_disputed_order(stripe_shop)
     calls = len(stripe_shop.account.operations())
-    context = stripe_shop.rooms.context
+    context = stripe_shop.context
     with pytest.raises(Conflict, match="disputes this payment") as refusal:
         refund_order(context, disputed.id, a_refund_request((disputed.lines[0].id, 1)), NOW)
     assert refusal.value.code == "order_disputed"
@@ -116,18 +116,18 @@ def test_disputed_order_is_not_refunded_and_the_operator_learns_why(stripe_shop:
     assert stripe_shop.read(disputed) == disputed
 
 
-def test_dispute_that_the_order_does_not_know_yet_refuses_a_refund_in_the_same_words(stripe_shop: StripeShop) -> None:
+def test_dispute_that_the_order_does_not_know_yet_refuses_a_refund_in_the_same_words(stripe_shop: LedgerShop) -> None:
     """Stripe's E21: ``charge_disputed``."""
     paid = stripe_shop.pay(("lamp", 2))
     stripe_shop.account.open_dispute(payment_of(paid))
     with pytest.raises(Conflict) as refusal:
-        refund_order(stripe_shop.rooms.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
+        refund_order(stripe_shop.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
     assert refusal.value.code == "order_disputed"
     assert stripe_shop.read(paid).refunds[0].failure_code == "charge_disputed"
 
 
 @pytest.mark.parametrize("amount", [100, 4_000])
-def test_lost_amount_may_be_less_or_more_than_the_order(stripe_shop: StripeShop, amount: int) -> None:
+def test_lost_amount_may_be_less_or_more_than_the_order(stripe_shop: LedgerShop, amount: int) -> None:
     disputed, name = a_disputed_order(stripe_shop, amount=amount)
     stripe_shop.account.lose_dispute(name)
     stripe_shop.pass_time(HOUR)
@@ -144,7 +144,7 @@ def test_loss_of_a_dispute_in_another_currency_is_its_part_of_the_order(
     shop: ShopFixture, settlement: str, disputed: int, taken: int
 ) -> None:
     """Stripe's D6: 125 US cents are 100 pence, whatever currency the account settles in."""
-    stripe_shop = a_stripe_shop(shop, Account(Behaviour.kind(settlement_currency=settlement)))
+    stripe_shop = a_ledger_shop(shop, Account(Behaviour.kind(settlement_currency=settlement)))
     for currency, worth in {"gbp": {"eur": "1.25", "usd": "1.25"}, "usd": {"gbp": "0.8", "eur": "1"}}.items():
         stripe_shop.account.set_rate(currency, worth.get(settlement, "1"))
     paid = stripe_shop.pay(("mug", 2))
@@ -158,7 +158,7 @@ def test_loss_of_a_dispute_in_another_currency_is_its_part_of_the_order(
     lost = stripe_shop.read(paid)
     assert sum(entry.amount for entry in chargebacks(lost)) == -taken
     assert refundable_remainder(lost).amount == lost.totals.total - taken
-    assert not record_dispute(stripe_shop.rooms.context, paid.id, name, stripe_shop.now), "no second loss"
+    assert not record_dispute(stripe_shop.context, paid.id, name, stripe_shop.now), "no second loss"
 
 
 @pytest.mark.parametrize("settlement", ["gbp", "eur"])
@@ -166,7 +166,7 @@ def test_dispute_in_another_currency_takes_at_most_what_the_payment_received(
     shop: ShopFixture, settlement: str
 ) -> None:
     """The buyer's bank converts at its own rate of a later day."""
-    stripe_shop = a_stripe_shop(shop, Account(Behaviour.kind(settlement_currency=settlement)))
+    stripe_shop = a_ledger_shop(shop, Account(Behaviour.kind(settlement_currency=settlement)))
     paid = stripe_shop.pay(("mug", 2))
     stripe_shop.pass_time(HOUR)
     name = stripe_shop.account.open_dispute(payment_of(paid), amount=paid.totals.total + 40, currency="usd")["id"]
@@ -178,7 +178,7 @@ def test_dispute_in_another_currency_takes_at_most_what_the_payment_received(
 
 
 def test_won_dispute_in_another_currency_takes_nothing(shop: ShopFixture) -> None:
-    stripe_shop = a_stripe_shop(shop, Account(Behaviour.kind(settlement_currency="eur")))
+    stripe_shop = a_ledger_shop(shop, Account(Behaviour.kind(settlement_currency="eur")))
     paid = stripe_shop.pay(("mug", 2))
     stripe_shop.pass_time(HOUR)
     name = stripe_shop.account.open_dispute(payment_of(paid), amount=100, currency="usd")["id"]
@@ -188,9 +188,9 @@ def test_won_dispute_in_another_currency_takes_nothing(shop: ShopFixture) -> Non
     assert (won.status, won.withdrawn, won.withdrawn_of_order, won.losses) == ("won", 0, 0, ())
 
 
-def test_loss_after_a_refund_is_what_was_left_and_the_excess(stripe_shop: StripeShop) -> None:
+def test_loss_after_a_refund_is_what_was_left_and_the_excess(stripe_shop: LedgerShop) -> None:
     paid = stripe_shop.pay(("lamp", 2))
-    refund_order(stripe_shop.rooms.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
+    refund_order(stripe_shop.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
     name = stripe_shop.account.open_dispute(payment_of(paid), amount=paid.totals.total)["id"]
     stripe_shop.account.lose_dispute(name)
     stripe_shop.pass_time(HOUR)
@@ -201,9 +201,9 @@ def test_loss_after_a_refund_is_what_was_left_and_the_excess(stripe_shop: Stripe
     assert sum(entry.commission for entry in entries_of(lost, TIME_ZONE)) == 0
 
 
-def test_loss_of_an_order_that_is_fully_refunded_is_all_beyond_the_order(stripe_shop: StripeShop) -> None:
+def test_loss_of_an_order_that_is_fully_refunded_is_all_beyond_the_order(stripe_shop: LedgerShop) -> None:
     paid = stripe_shop.pay(("lamp", 2))
-    cancel_paid_order(stripe_shop.rooms.context, paid.id, "cancel", "", "ann", NOW)
+    cancel_paid_order(stripe_shop.context, paid.id, "cancel", "", "ann", NOW)
     name = stripe_shop.account.open_dispute(payment_of(paid), amount=500)["id"]
     stripe_shop.account.lose_dispute(name)
     stripe_shop.pass_time(HOUR)
@@ -212,7 +212,7 @@ def test_loss_of_an_order_that_is_fully_refunded_is_all_beyond_the_order(stripe_
 
 
 @pytest.mark.parametrize("withdrawn", [0, 300])
-def test_loss_is_what_was_withdrawn_and_not_what_the_buyer_disputes(stripe_shop: StripeShop, withdrawn: int) -> None:
+def test_loss_is_what_was_withdrawn_and_not_what_the_buyer_disputes(stripe_shop: LedgerShop, withdrawn: int) -> None:
     paid = stripe_shop.pay(("lamp", 2))
     account = stripe_shop.account
     name = account.open_dispute(payment_of(paid), amount=500)["id"]
@@ -226,7 +226,7 @@ def test_loss_is_what_was_withdrawn_and_not_what_the_buyer_disputes(stripe_shop:
     assert sum(entry.amount for entry in chargebacks(lost)) == -withdrawn
 
 
-def test_several_disputes_of_one_order(stripe_shop: StripeShop) -> None:
+def test_several_disputes_of_one_order(stripe_shop: LedgerShop) -> None:
     paid = stripe_shop.pay(("lamp", 2))
     names = [stripe_shop.account.open_dispute(payment_of(paid), amount=amount)["id"] for amount in (500, 700)]
     stripe_shop.account.lose_dispute(names[0])
@@ -242,11 +242,11 @@ def test_several_disputes_of_one_order(stripe_shop: StripeShop) -> None:
 
 
 def test_outcome_that_is_reversed_restores_the_loss_and_a_second_loss_has_rows_of_its_own(
-    stripe_shop: StripeShop,
+    stripe_shop: LedgerShop,
 ) -> None:
     """A posted loss stays; its reversal, and another loss, are entries of their own."""
     disputed, name = a_disputed_order(stripe_shop)
-    context, account = stripe_shop.rooms.context, stripe_shop.account
+    context, account = stripe_shop.context, stripe_shop.account
 
     def lose_again(name: str) -> None:
         disputes.withdraw_funds(account._at_present(), name)
@@ -272,7 +272,7 @@ def test_outcome_that_is_reversed_restores_the_loss_and_a_second_loss_has_rows_o
 
 
 def test_events_of_a_dispute_in_any_order_lead_to_the_same_state(shop: ShopFixture) -> None:
-    stripe_shop = a_stripe_shop(shop, Account(Behaviour.kind(twin_event_every=0)))
+    stripe_shop = a_ledger_shop(shop, Account(Behaviour.kind(twin_event_every=0)))
     paid = stripe_shop.pay(("mug", 1))
     stripe_shop.receive(stripe_shop.deliveries(HOUR))
     name = stripe_shop.account.open_dispute(payment_of(paid))["id"]

@@ -13,7 +13,7 @@ from chalicelib.streams.relay import ledger_changes
 from tests.builders.purchases import NOW
 from tests.builders.shop import ShopFixture
 from tests.doubles.stripe import Account, Behaviour
-from tests.refunds.stripe_shop import TIME_ZONE, StripeShop, a_stripe_shop
+from tests.refunds.ledger_shop import TIME_ZONE, LedgerShop, a_ledger_shop
 
 HOUR = 3_600
 
@@ -23,8 +23,8 @@ def sums(purchase: Purchase) -> tuple[int, int]:
     return sum(entry.amount for entry in entries), sum(entry.commission for entry in entries)
 
 
-def a_paid_lamp(stripe_shop: StripeShop) -> tuple[Purchase, str]:
-    stripe_shop.rooms.put_drop("lamp", stock=3, creator_id="ada-live", commission_bps=850)
+def a_paid_lamp(stripe_shop: LedgerShop) -> tuple[Purchase, str]:
+    stripe_shop.shop.put_drop("lamp", stock=3, creator_id="ada-live", commission_bps=850)
     paid = stripe_shop.pay(("lamp", 2))
     stripe_shop.pass_time(HOUR)
     assert paid.payment is not None
@@ -33,7 +33,7 @@ def a_paid_lamp(stripe_shop: StripeShop) -> tuple[Purchase, str]:
 
 @pytest.mark.parametrize("loss_first", [False, True])
 def test_console_refund_beyond_a_loss_is_posted_as_excess(shop: ShopFixture, loss_first: bool) -> None:
-    stripe_shop = a_stripe_shop(shop, Account(Behaviour.kind()))
+    stripe_shop = a_ledger_shop(shop, Account(Behaviour.kind()))
     paid, payment = a_paid_lamp(stripe_shop)
     stripe_shop.account.console_refund(payment, 500)
     refund = stripe_shop.deliveries(HOUR)
@@ -46,9 +46,9 @@ def test_console_refund_beyond_a_loss_is_posted_as_excess(shop: ShopFixture, los
 @pytest.mark.parametrize("loss_first", [False, True])
 def test_failed_refund_leaves_its_lines_to_the_loss_that_exceeded_them(shop: ShopFixture, loss_first: bool) -> None:
     behaviour = Behaviour.kind(refund_status="pending", refund_takes=5 * DAY)
-    stripe_shop = a_stripe_shop(shop, Account(behaviour))
+    stripe_shop = a_ledger_shop(shop, Account(behaviour))
     paid, payment = a_paid_lamp(stripe_shop)
-    cancel_paid_order(stripe_shop.rooms.context, paid.id, "cancel", "", "ann", NOW)
+    cancel_paid_order(stripe_shop.context, paid.id, "cancel", "", "ann", NOW)
     stripe_shop.pass_time(HOUR)
     refund_id = stripe_shop.read(paid).refunds[0].provider_id or ""
     if loss_first:
@@ -71,13 +71,13 @@ def test_failed_refund_leaves_its_lines_to_the_loss_that_exceeded_them(shop: Sho
 
 
 def test_console_refund_that_is_learnt_before_the_failure_it_replaces(shop: ShopFixture) -> None:
-    stripe_shop = a_stripe_shop(shop, Account(Behaviour.kind()))
+    stripe_shop = a_ledger_shop(shop, Account(Behaviour.kind()))
     paid, payment = a_paid_lamp(stripe_shop)
-    cancel_paid_order(stripe_shop.rooms.context, paid.id, "cancel", "", "ann", NOW)
+    cancel_paid_order(stripe_shop.context, paid.id, "cancel", "", "ann", NOW)
     stripe_shop.pass_time(HOUR)
     stripe_shop.account.fail_refund(stripe_shop.read(paid).refunds[0].provider_id or "")
     replacement = stripe_shop.account.console_refund(payment)
-    context = stripe_shop.rooms.context
+    context = stripe_shop.context
     made = context.gateway.find_refund(replacement["id"], now=stripe_shop.now)
     assert made is not None
     assert record_provider_refund(context, paid.id, made, stripe_shop.now)

@@ -20,7 +20,7 @@ from chalicelib.stock import Stock
 from tests.builders.purchases import NOW, a_refund_request
 from tests.builders.shop import ShopFixture, once
 from tests.doubles.stripe import Account, Behaviour, faults
-from tests.refunds.stripe_shop import TIME_ZONE, StripeShop, a_stripe_shop
+from tests.refunds.ledger_shop import TIME_ZONE, LedgerShop, a_ledger_shop
 
 HOUR = 3_600
 
@@ -31,41 +31,41 @@ def account() -> Account:
 
 
 @pytest.fixture
-def stripe_shop(shop: ShopFixture, account: Account) -> StripeShop:
-    return a_stripe_shop(shop, account)
+def stripe_shop(shop: ShopFixture, account: Account) -> LedgerShop:
+    return a_ledger_shop(shop, account)
 
 
 def refund_types(purchase: Purchase) -> list[EntryType]:
     return [entry.entry_type for entry in entries_of(purchase, TIME_ZONE) if entry.refund_id is not None]
 
 
-def test_pending_refund_is_posted_and_restocked_only_when_it_is_done(stripe_shop: StripeShop) -> None:
+def test_pending_refund_is_posted_and_restocked_only_when_it_is_done(stripe_shop: LedgerShop) -> None:
     paid = stripe_shop.pay(("mug", 2))
     request = a_refund_request((paid.lines[0].id, 1), restock=True)
-    waiting, refund = refund_order(stripe_shop.rooms.context, paid.id, request, NOW)
+    waiting, refund = refund_order(stripe_shop.context, paid.id, request, NOW)
     assert (refund.completed_at, refund.failure_code, refund.provider_id is None) == (None, None, False)
-    assert (refund_types(waiting), stripe_shop.rooms.unit_counts("mug")) == ([], (1, 0, 2))
+    assert (refund_types(waiting), stripe_shop.shop.unit_counts("mug")) == ([], (1, 0, 2))
     stripe_shop.account.advance(2 * MINUTE / 1_000)
-    recovered = recover_lost_orders(stripe_shop.rooms.context, lambda *_: None, stripe_shop.now)
+    recovered = recover_lost_orders(stripe_shop.context, lambda *_: None, stripe_shop.now)
     assert recovered.refunds_finished == 1
     done = stripe_shop.read(paid)
     assert (done.refunds[0].completed_at, done.refunds[0].restocked) == (stripe_shop.now, True)
-    assert (refund_types(done), stripe_shop.rooms.unit_counts("mug")) == ([EntryType.REFUND], (2, 0, 1))
+    assert (refund_types(done), stripe_shop.shop.unit_counts("mug")) == ([EntryType.REFUND], (2, 0, 1))
 
 
 @pytest.mark.parametrize("card", ["pm_card_pendingRefund", "pm_card_refundRequiresAction"])
 def test_no_other_answer_is_taken_as_done(shop: ShopFixture, card: str) -> None:
-    stripe_shop = a_stripe_shop(shop, Account(Behaviour.kind()))
+    stripe_shop = a_ledger_shop(shop, Account(Behaviour.kind()))
     paid = stripe_shop.pay(("mug", 1), token=card)
-    _, refund = refund_order(stripe_shop.rooms.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
+    _, refund = refund_order(stripe_shop.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
     assert refund.is_pending
     assert refund_types(stripe_shop.read(paid)) == []
 
 
-def test_refund_that_fails_four_days_later_is_reversed_and_refundable_again(stripe_shop: StripeShop) -> None:
+def test_refund_that_fails_four_days_later_is_reversed_and_refundable_again(stripe_shop: LedgerShop) -> None:
     """Finding 5: the failure is posted at its own day, and the whole sum can go back another way."""
     paid = stripe_shop.pay(("mug", 1))
-    context = stripe_shop.rooms.context
+    context = stripe_shop.context
     request = RefundRequest("all", "", ((paid.lines[0].id, 1),), True, "ann", shipping=True)
     refund_order(context, paid.id, request, NOW)
     stripe_shop.pass_time(HOUR)
@@ -93,26 +93,26 @@ def test_refund_that_fails_four_days_later_is_reversed_and_refundable_again(stri
     last = stripe_shop.read(paid)
     assert [one.failure_code for one in last.refunds] == ["expired_or_canceled_card", None]
     assert sum(entry.amount for entry in entries_of(last, TIME_ZONE)) == stripe_shop.money_at_stripe(last) == 0
-    assert stripe_shop.rooms.unit_counts("mug") == (3, 0, 0), "the unit is back once"
+    assert stripe_shop.shop.unit_counts("mug") == (3, 0, 0), "the unit is back once"
 
 
-def test_pending_refund_that_fails_posts_nothing(stripe_shop: StripeShop) -> None:
+def test_pending_refund_that_fails_posts_nothing(stripe_shop: LedgerShop) -> None:
     paid = stripe_shop.pay(("mug", 1))
     request = a_refund_request((paid.lines[0].id, 1), restock=True)
-    waiting, _ = refund_order(stripe_shop.rooms.context, paid.id, request, NOW)
+    waiting, _ = refund_order(stripe_shop.context, paid.id, request, NOW)
     stripe_shop.account.cancel_refund(waiting.refunds[0].provider_id or "")
     stripe_shop.pass_time(HOUR)
     failed = stripe_shop.read(paid)
     assert (failed.refunds[0].failure_code, failed.refunds[0].failed_at) == ("merchant_request", None)
-    assert (refund_types(failed), stripe_shop.rooms.unit_counts("mug")) == ([], (2, 0, 1))
+    assert (refund_types(failed), stripe_shop.shop.unit_counts("mug")) == ([], (2, 0, 1))
     with pytest.raises(Conflict, match="failed at the provider"):
-        refund_order(stripe_shop.rooms.context, paid.id, request, stripe_shop.now)
+        refund_order(stripe_shop.context, paid.id, request, stripe_shop.now)
 
 
-def test_answer_that_was_overtaken_changes_nothing(stripe_shop: StripeShop) -> None:
+def test_answer_that_was_overtaken_changes_nothing(stripe_shop: LedgerShop) -> None:
     """A worker that read "pending" or "succeeded" before the failure writes after it."""
     paid = stripe_shop.pay(("mug", 1))
-    context = stripe_shop.rooms.context
+    context = stripe_shop.context
     waiting, refund = refund_order(context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
     made = context.gateway.find_refund(refund.provider_id or "", now=NOW)
     assert made is not None
@@ -160,41 +160,41 @@ def test_refund_that_fails_is_counted(
     assert counts == counted
 
 
-def test_cancellation_counts_when_its_refund_is_done(stripe_shop: StripeShop) -> None:
+def test_cancellation_counts_when_its_refund_is_done(stripe_shop: LedgerShop) -> None:
     """Finding 15: the order is cancelled with the refund, and not before."""
     paid = stripe_shop.pay(("mug", 1))
-    waiting, refund = cancel_paid_order(stripe_shop.rooms.context, paid.id, "cancel", "", "ann", NOW)
+    waiting, refund = cancel_paid_order(stripe_shop.context, paid.id, "cancel", "", "ann", NOW)
     assert (waiting.cancelled_at, refund.is_pending) == (None, True)
     stripe_shop.account.advance(HOUR)
-    done = finish_refunds(stripe_shop.rooms.context, stripe_shop.read(paid), stripe_shop.now)
+    done = finish_refunds(stripe_shop.context, stripe_shop.read(paid), stripe_shop.now)
     assert (done.cancelled_at, done.refunds[0].completed_at) == (stripe_shop.now, stripe_shop.now)
 
 
-def test_cancellation_that_the_provider_refuses_leaves_the_order_as_it_was(stripe_shop: StripeShop) -> None:
+def test_cancellation_that_the_provider_refuses_leaves_the_order_as_it_was(stripe_shop: LedgerShop) -> None:
     paid = stripe_shop.pay(("mug", 1))
     assert paid.payment is not None
     stripe_shop.account.console_refund(paid.payment.provider_id or "", 1)
     with pytest.raises(Conflict) as refusal:
-        cancel_paid_order(stripe_shop.rooms.context, paid.id, "cancel", "", "ann", NOW)
+        cancel_paid_order(stripe_shop.context, paid.id, "cancel", "", "ann", NOW)
     refused = stripe_shop.read(paid)
     assert (refusal.value.code, refused.cancelled_at, refused.state) == ("refund_refused", None, PurchaseState.PAID)
-    assert stripe_shop.rooms.unit_counts("mug") == (2, 0, 1)
+    assert stripe_shop.shop.unit_counts("mug") == (2, 0, 1)
 
 
-def test_refund_whose_answer_is_lost_is_refunded_once(stripe_shop: StripeShop) -> None:
+def test_refund_whose_answer_is_lost_is_refunded_once(stripe_shop: LedgerShop) -> None:
     paid = stripe_shop.pay(("mug", 1))
     stripe_shop.account.fail_next("refunds.create", faults.closed(after_effect=True))
     with pytest.raises(Exception, match="did not answer"):
-        refund_order(stripe_shop.rooms.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
+        refund_order(stripe_shop.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
     stripe_shop.pass_time(HOUR)
     done = stripe_shop.read(paid)
     assert [refund.completed_at is not None for refund in done.refunds] == [True], "by its event"
     assert len(stripe_shop.account.records("refund")) == 1
 
 
-def test_unanswered_refund_does_not_stop_the_others(stripe_shop: StripeShop) -> None:
+def test_unanswered_refund_does_not_stop_the_others(stripe_shop: LedgerShop) -> None:
     paid = stripe_shop.pay(("mug", 2))
-    context, line = stripe_shop.rooms.context, paid.lines[0].id
+    context, line = stripe_shop.context, paid.lines[0].id
     for key in ("first", "second"):
         refund_order(context, paid.id, a_refund_request((line, 1), key=key, restock=True), NOW)
     stripe_shop.account.advance(HOUR)
@@ -203,7 +203,7 @@ def test_unanswered_refund_does_not_stop_the_others(stripe_shop: StripeShop) -> 
         finish_refunds(context, stripe_shop.read(paid), stripe_shop.now)
     states = [refund.completed_at is not None for refund in stripe_shop.read(paid).refunds]
     assert states == [False, True]
-    assert stripe_shop.rooms.unit_counts("mug") == (2, 0, 1)
+    assert stripe_shop.shop.unit_counts("mug") == (2, 0, 1)
 
 
 # Restocking by target.
@@ -291,10 +291,10 @@ def test_sandbox_refund_is_done_at_once(shop: ShopFixture) -> None:
     assert (refund.completed_at, refund.restocked) == (NOW, True)
 
 
-def test_outcome_unknown_is_no_failure(stripe_shop: StripeShop) -> None:
+def test_outcome_unknown_is_no_failure(stripe_shop: LedgerShop) -> None:
     paid = stripe_shop.pay(("mug", 1))
     stripe_shop.account.fail_next("refunds.create", faults.closed(after_effect=False))
     with pytest.raises(Exception, match="did not answer") as raised:
-        refund_order(stripe_shop.rooms.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
+        refund_order(stripe_shop.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
     assert isinstance(raised.value.__cause__, OutcomeUnknownError)
     assert stripe_shop.read(paid).refunds[0].is_pending

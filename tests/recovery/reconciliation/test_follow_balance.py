@@ -24,7 +24,7 @@ from tests.builders.reconciliation import reconcile
 from tests.builders.shop import ShopFixture
 from tests.conftest import Tables
 from tests.doubles.stripe import Account, Behaviour, ManualClock
-from tests.refunds.stripe_shop import a_stripe_shop
+from tests.refunds.ledger_shop import a_ledger_shop
 
 START = NOW // SECOND * SECOND - SETTLING_TIME - FIRST_LOOK_BACK
 
@@ -175,10 +175,10 @@ def test_provider_that_does_not_answer_stops_the_run_and_loses_nothing(store: Mo
 def test_refund_that_the_provider_lists_after_the_cursor_has_passed_is_recorded_the_next_night(
     shop: ShopFixture,
 ) -> None:
-    stripe = a_stripe_shop(shop, Account(Behaviour.kind(automatic_payouts=False), clock=ManualClock(NOW)))
+    stripe = a_ledger_shop(shop, Account(Behaviour.kind(automatic_payouts=False), clock=ManualClock(NOW)))
     paid = stripe.pay(("mug", 1))
     stripe.pass_time(HOUR // SECOND)
-    reconcile(stripe.rooms.context, stripe.now)
+    reconcile(stripe.context, stripe.now)
     assert paid.payment is not None
     assert paid.payment.provider_id is not None
     made = stripe.account.console_refund(paid.payment.provider_id, 300)
@@ -187,7 +187,7 @@ def test_refund_that_the_provider_lists_after_the_cursor_has_passed_is_recorded_
     stripe.account.state.change(movement["id"], created=movement["created"] - late)
     stripe.account.advance(DAY // SECOND)
     stripe.deliveries()  # its events are lost
-    report = reconcile(stripe.rooms.context, stripe.now)
+    report = reconcile(stripe.context, stripe.now)
     assert report.comparison is not None
     assert (report.comparison.refunds_recorded, report.comparison.differences) == (1, [])
     assert [row.difference for row in report.statement or []] == [0]

@@ -17,7 +17,7 @@ from tests.builders.purchases import NOW
 from tests.builders.reconciliation import compare_all, reconcile
 from tests.builders.shop import ShopFixture
 from tests.doubles.stripe import Account, Behaviour, ManualClock, faults
-from tests.refunds.stripe_shop import StripeShop, a_stripe_shop
+from tests.refunds.ledger_shop import LedgerShop, a_ledger_shop
 
 HOUR, DAY = 3_600, 86_400
 
@@ -26,10 +26,10 @@ def an_account(settlement_currency: str = "gbp") -> Account:
     return Account(Behaviour.kind(settlement_currency=settlement_currency), clock=ManualClock(NOW))
 
 
-def night(shop: StripeShop) -> Comparison:
+def night(shop: LedgerShop) -> Comparison:
     """Compare all orders a day and some hours later, without the events until then."""
     shop.account.advance(DAY + 2 * HOUR)
-    return compare_all(shop.rooms.context, shop.now)
+    return compare_all(shop.context, shop.now)
 
 
 def payment_of(purchase: Purchase) -> str:
@@ -37,14 +37,14 @@ def payment_of(purchase: Purchase) -> str:
     return purchase.payment.provider_id or ""
 
 
-def an_icelandic_shop(shop: ShopFixture) -> StripeShop:
+def an_icelandic_shop(shop: ShopFixture) -> LedgerShop:
     described = DEFAULT_MARKETS.model_dump(mode="json")
     for market in described["markets"]:
         for option in market["shipping"]:
             option["price"]["ISK"] = 500
     markets = Markets.model_validate(described)
     in_iceland = replace(shop, context=replace(shop.context, markets_at=lambda _: markets))
-    stripe_shop = a_stripe_shop(in_iceland, an_account())
+    stripe_shop = a_ledger_shop(in_iceland, an_account())
     stripe_shop.account.set_rate("isk", "0.006")
     show = {"title": "Reykjavik", "currency": "ISK", "starts_at": rfc3339(NOW - 10 * MINUTE)}
     shop.shows.put_show("isk", PutShowRequest.model_validate(show), "test", NOW - 10 * MINUTE)
@@ -67,15 +67,15 @@ def test_fraction_of_a_minor_unit_is_recorded_rounded_and_agrees_each_night(shop
     recorded = stripe_shop.read(paid)
     amounts = [one.amount for one in recorded.disputes] + [one.amount for one in recorded.refunds]
     assert amounts == [50_000 if source == "dispute" else 2]
-    assert [one.amount for one in stripe_shop.rooms.read(other.id).refunds] == [100]
+    assert [one.amount for one in stripe_shop.shop.read(other.id).refunds] == [100]
 
 
 def test_order_whose_refund_raises_any_error_is_counted_and_the_others_are_compared(shop: ShopFixture) -> None:
-    stripe_shop = a_stripe_shop(shop, an_account())
+    stripe_shop = a_ledger_shop(shop, an_account())
     paid = [stripe_shop.pay(("mug", 1), key=f"key-{number}") for number in range(3)]
     for one in paid:
         stripe_shop.account.console_refund(payment_of(one), 100)
-    gateway = stripe_shop.rooms.context.gateway
+    gateway = stripe_shop.context.gateway
     found_refund, broken = gateway.find_refund, stripe_shop.account.records("refund")[1]["id"]
 
     def find_refund(provider_refund_id: str, *, now: int) -> ProviderRefund | None:
@@ -104,7 +104,7 @@ def test_order_that_raises_any_error_ends_no_recovery(shop: ShopFixture) -> None
 
 
 def test_won_dispute_that_returns_at_another_rate_is_withdrawn_no_more(shop: ShopFixture) -> None:
-    stripe_shop = a_stripe_shop(shop, an_account("eur"))
+    stripe_shop = a_ledger_shop(shop, an_account("eur"))
     account = stripe_shop.account
     account.set_rate("gbp", "1.17")
     paid = stripe_shop.pay(("mug", 2))
@@ -122,27 +122,27 @@ def test_won_dispute_that_returns_at_another_rate_is_withdrawn_no_more(shop: Sho
 
 
 def test_dispute_event_that_an_older_version_stored_is_recorded(shop: ShopFixture) -> None:
-    stripe_shop = a_stripe_shop(shop, an_account())
+    stripe_shop = a_ledger_shop(shop, an_account())
     paid = stripe_shop.pay(("mug", 1))
     dispute = stripe_shop.account.open_dispute(payment_of(paid))["id"]
     kind = EventKind.DISPUTE
     event = ProviderEvent("evt_old", "stripe", kind, "charge.dispute.created", provider_refund_id=dispute)
-    stripe_shop.rooms.context.events.add(event, stripe_shop.now)
-    process_event(stripe_shop.rooms.context, "stripe", "evt_old", stripe_shop.now)
+    stripe_shop.context.events.add(event, stripe_shop.now)
+    process_event(stripe_shop.context, "stripe", "evt_old", stripe_shop.now)
     assert [one.id for one in stripe_shop.read(paid).disputes] == [dispute]
 
 
 @pytest.mark.parametrize("row", ["key_unknown", "key_expired"])
 def test_refused_api_key_at_the_clearing_statement_leaves_the_comparison_complete(shop: ShopFixture, row: str) -> None:
-    stripe_shop = a_stripe_shop(shop, an_account())
+    stripe_shop = a_ledger_shop(shop, an_account())
     stripe_shop.pay(("mug", 1))
     stripe_shop.account.advance(DAY + 2 * HOUR)
     for _ in range(2):
         stripe_shop.account.fail_next("balance.retrieve", faults.refused(row))
-    report = reconcile(stripe_shop.rooms.context, stripe_shop.now)
+    report = reconcile(stripe_shop.context, stripe_shop.now)
     assert (report.complete, report.statement) == (True, None)
     assert report.comparison is not None
     assert (report.comparison.orders, report.comparison.differences_count) == (1, 0)
     stripe_shop.account.state.faults.clear()
     stripe_shop.account.advance(DAY)
-    assert reconcile(stripe_shop.rooms.context, stripe_shop.now).statement
+    assert reconcile(stripe_shop.context, stripe_shop.now).statement

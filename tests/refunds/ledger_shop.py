@@ -1,20 +1,21 @@
-"""A shop whose payments are at the double of Stripe, with its events and the ledger entries that follow from orders."""
+"""A shop at Stripe, with its events and the ledger entries that follow from its orders."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from chalicelib.capture import EventPostponed, process_attempt, process_event, store_event
 from chalicelib.finance import LedgerEntry, entries_of
 from chalicelib.finance.balance_check import is_balanced
-from chalicelib.instants import SECOND, Instant
+from chalicelib.instants import Instant
 from chalicelib.payments import parse_stripe_event
 from chalicelib.purchase import Purchase
 from tests.builders.purchases import NOW
 from tests.builders.shop import ShopFixture
-from tests.doubles.stripe import Account
+from tests.builders.stripe_shop import StripeShop
+from tests.doubles.stripe import Account, ManualClock
 from tests.doubles.stripe.events import Delivery
 from tests.payments.stripe_requests import MARK, VISA, gateway_of
 
@@ -22,26 +23,24 @@ TIME_ZONE = "Europe/London"
 
 
 @dataclass
-class StripeShop:
-    """The rooms of a shop over an account of the double. The shop's clock is the account's."""
+class LedgerShop(StripeShop):
+    """A shop at Stripe that keeps the ledger entries of its orders. It began when its account did."""
 
-    rooms: ShopFixture
-    account: Account
-    posted: dict[str, LedgerEntry]
     began_at: Instant
+    posted: dict[str, LedgerEntry] = field(default_factory=dict)
 
     @property
     def now(self) -> Instant:
         return NOW + self.account.now - self.began_at
 
     def pay(self, *lines: tuple[str, int], token: str = VISA, key: str = "key-1") -> Purchase:
-        purchase = self.rooms.place(*lines, token=token, key=key)
-        process_attempt(self.rooms.context, purchase.id, purchase.attempt, NOW)
-        return self.rooms.read(purchase.id)
+        purchase = self.shop.place(*lines, token=token, key=key)
+        process_attempt(self.context, purchase.id, purchase.attempt, NOW)
+        return self.shop.read(purchase.id)
 
     def read(self, purchase: Purchase) -> Purchase:
         """Read an order. Check that its ledger is balanced, and that nothing posted before has changed."""
-        current = self.rooms.read(purchase.id)
+        current = self.shop.read(purchase.id)
         entries = {entry.id: entry for entry in entries_of(current, TIME_ZONE)}
         assert self.posted.items() <= entries.items(), "a posted entry has changed"
         assert is_balanced(current, entries.values())
@@ -58,8 +57,8 @@ class StripeShop:
         postponed = []
         for delivery in deliveries:
             event = parse_stripe_event(json.loads(delivery.body), MARK)
-            if store_event(self.rooms.context, event, self.now) == "stored":
-                outcome = process_event(self.rooms.context, "stripe", event.id, self.now)
+            if store_event(self.context, event, self.now) == "stored":
+                outcome = process_event(self.context, "stripe", event.id, self.now)
                 postponed += [outcome] if isinstance(outcome, EventPostponed) else []
             self.account.answer_delivery(delivery, 200)
         return postponed
@@ -77,12 +76,11 @@ class StripeShop:
         return int(intent["amount_received"] - refunded)
 
 
-def a_stripe_shop(shop: ShopFixture, account: Account) -> StripeShop:
+def a_ledger_shop(shop: ShopFixture, account: Account) -> LedgerShop:
+    """Return the shop over an account with a clock of its own, with three mugs on sale."""
     shop.put_drop("mug", stock=3)
     account.add_endpoint("webhook", "whsec_1")
-    rooms = replace(shop, context=replace(shop.context, gateway=gateway_of(account)))
-    return StripeShop(rooms, account, {}, account.now)
-
-
-def seconds(instant: Instant) -> float:
-    return instant / SECOND
+    clock = account.state.clock
+    assert isinstance(clock, ManualClock)
+    at_stripe = replace(shop, context=replace(shop.context, gateway=gateway_of(account)))
+    return LedgerShop(at_stripe, account, clock, account.now)
