@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +16,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from chalicelib import instants
 from chalicelib.currencies import CURRENCIES, MAX_AMOUNT, amount_rule
@@ -39,9 +40,12 @@ Id = Annotated[
 ]
 
 
+_UNSUPPORTED_CURRENCY: Final = "unsupported_currency"
+
+
 def _check_currency(code: str) -> str:
     if code not in CURRENCIES:
-        raise ValueError("must be the code of a currency in ISO 4217, such as GBP")
+        raise PydanticCustomError(_UNSUPPORTED_CURRENCY, "must be the code of a currency in ISO 4217, such as GBP")
     return code
 
 
@@ -104,7 +108,7 @@ class Price(StrictModel):
     """An amount in minor units of its currency: at most about 1,000,000 US dollars, and a multiple of the step."""
 
     currency: Currency
-    amount: Annotated[int, Field(ge=1, le=MAX_AMOUNT)]
+    amount: Annotated[int, Field(ge=1, json_schema_extra={"maximum": MAX_AMOUNT})]
 
     @field_validator("amount")
     @classmethod
@@ -124,7 +128,8 @@ def to_bad_input(error: ValidationError, root: str = "$") -> BadInput:
     reason = _PATTERN_REASONS.get(pattern) or _reason(fault["type"], fault["msg"]).rstrip(".")
     field = path[:MAX_FIELD_PATH]
     separator = " " if reason.startswith(("must ", "is ")) else ": "
-    return BadInput(f"`{field}`{separator}{reason}.", field=field)
+    code = _UNSUPPORTED_CURRENCY if fault["type"] == _UNSUPPORTED_CURRENCY else None
+    return BadInput(f"`{field}`{separator}{reason}.", field=field, code=code)
 
 
 def _reason(kind: str, message: str) -> str:

@@ -27,7 +27,7 @@ def _check_country(country: str) -> str:
 
 Country = Annotated[str, AfterValidator(_check_country)]
 BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
-Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT)]
+Amount = Annotated[int, Field(ge=0, json_schema_extra={"maximum": MAX_AMOUNT})]
 
 
 class ShippingOption(StrictModel):

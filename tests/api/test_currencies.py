@@ -62,8 +62,21 @@ def test_code_that_is_no_currency_is_refused_everywhere(api: ApiClient, place: s
     assert api.send("PUT", "/shows/s1", a_show("GBP")).status == 201
     before, (path, body, field) = api.snapshot(), puts_in(currency)[place]
     answer = api.send("PUT", path, body)
-    assert (answer.status, answer.body["field"]) == (400, field), answer.text
+    code = "invalid_request" if currency == "gbp" else "unsupported_currency"
+    assert (answer.status, answer.body["field"], answer.body["code"]) == (400, field, code), answer.text
     assert api.snapshot() == before
+
+
+@pytest.mark.parametrize("place", [one for one in PLACES if one != "show"])
+@pytest.mark.parametrize("amount", [10**9 + 10, 10**12 + 10])
+def test_amount_above_the_bound_is_refused_with_the_bound_of_its_currency(
+    api: ApiClient, place: str, amount: int
+) -> None:
+    assert api.send("PUT", "/shows/s1", a_show("KWD")).status == 201
+    path, body, _ = puts_in("KWD", amount)[place]
+    answer = api.send("PUT", path, body)
+    assert answer.status == 400
+    assert answer.body["detail"].endswith("must be 1000000000 or less in KWD."), answer.text
 
 
 @pytest.mark.parametrize("place", PLACES)

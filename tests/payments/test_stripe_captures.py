@@ -86,3 +86,33 @@ def test_more_than_was_authorised_is_not_captured(account: Account, gateway: Str
     provider_id = authorise(gateway)
     assert capture(gateway, provider_id, 1_001) == CaptureFailed(provider_id, "amount_too_large")
     assert statuses(account) == ["requires_capture"]
+
+
+@pytest.mark.parametrize(("received", "amount"), [(499_950, 4_999), (50, 0)])
+def test_amount_received_with_a_fraction_of_a_minor_unit_is_not_the_whole(received: int, amount: int) -> None:
+    account = Account(Behaviour.kind())
+    gateway = gateway_of(account)
+    request = a_request(amount=5_000, currency="ISK")
+    provider_id = authorise(gateway, request)
+    account.console_capture(provider_id, received)
+    for captured in (
+        gateway.capture(provider_id, attempt=1, amount=5_000, currency="ISK", now=NOW),
+        gateway.find(request.purchase_id, request.attempt, now=NOW, provider_id=provider_id),
+    ):
+        assert isinstance(captured, Captured)
+        assert (captured.amount, captured.refunded) == (amount, 0)
+
+
+class ReservingAFraction(InProcessClient):
+    """A network whose bank reserves 4,999.50 of 5,000 krónur."""
+
+    def request(self, method: str, url: str, headers: Any, post_data: Any = None) -> Any:  # type: ignore[override]
+        body, status, answered = super().request(method, url, headers, post_data)
+        return body.replace('"amount_capturable": 500000', '"amount_capturable": 499950'), status, answered
+
+
+def test_amount_reserved_with_a_fraction_of_a_minor_unit_is_a_part(account: Account) -> None:
+    gateway = StripeGateway(StripeCalls(fixed_key(API_KEY), http=ReservingAFraction(account)), MARK)
+    declined = gateway.authorise(a_request(amount=5_000, currency="ISK"), now=NOW)
+    assert isinstance(declined, Declined)
+    assert (declined.code, declined.refused) == ("partially_authorised", False)

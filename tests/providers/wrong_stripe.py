@@ -103,7 +103,7 @@ def inquiry_taken_as_loss(patch: pytest.MonkeyPatch) -> None:
 def stripe_units_taken_as_minor_units(patch: pytest.MonkeyPatch) -> None:
     """Take Stripe's units for minor units by ISO 4217, in requests and in answers."""
     for module in (balance, disputes, gateway, intents, refunds):
-        for name in ("to_provider_amount", "from_provider_amount"):
+        for name in ("to_provider_amount", "from_provider_amount", "received_amount"):
             patch.setattr(module, name, lambda amount, currency: amount, raising=False)
 
 

@@ -99,6 +99,18 @@ def _provider_exponent(currency: str) -> int:
     return 3 if currency in _WITH_THREE_DECIMALS else 2
 
 
+def received_amount(amount: int, currency: str) -> int:
+    """Convert an amount that a payment received, or may receive.
+
+    A fraction of a minor unit is left out and logged. So a payment that lacks a fraction is never taken as whole, and
+    no refund asks for more than was received.
+    """
+    fraction = amount % _units_per_minor_unit(currency) if currency in SUPPORTED_CURRENCIES else 0
+    if fraction:
+        logger.warning("fraction of a minor unit received", extra={"units": amount, "currency": currency})
+    return balance_amount(amount - fraction, currency)
+
+
 def charge_problem(amount: int, currency: str) -> str | None:
     """Return a sentence why Stripe cannot charge an amount of minor units; None if it can, as far as is known here."""
     try:

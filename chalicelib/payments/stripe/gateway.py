@@ -28,7 +28,7 @@ from chalicelib.payments.results import (
 from chalicelib.payments.stripe.balance import StripeBalance
 from chalicelib.payments.stripe.calls import NoAnswerError, ReplayedFailureError, StripeCalls
 from chalicelib.payments.stripe.creation import creation_key, creation_parameters
-from chalicelib.payments.stripe.currencies import charge_problem, from_provider_amount, to_provider_amount
+from chalicelib.payments.stripe.currencies import charge_problem, to_provider_amount
 from chalicelib.payments.stripe.disputes import StripeDisputes
 from chalicelib.payments.stripe.errors import TOKEN_PARAMETERS, Call, Sort, SortedError, StripeAnswerError, end_code_of
 from chalicelib.payments.stripe.intents import (
@@ -96,7 +96,7 @@ class StripeGateway:
         return _to_authorisation(to_status(created))
 
     def _new_authorisation(self, created: Any, request: AuthorisationRequest) -> Authorised | Declined:
-        if from_provider_amount(created.amount_capturable, request.currency) != request.amount:
+        if created.amount_capturable != to_provider_amount(request.amount, request.currency):
             return Declined(created.id, "partially_authorised")
         return Authorised(created.id)
 

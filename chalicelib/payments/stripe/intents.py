@@ -7,7 +7,7 @@ from typing import Any, Final
 from chalicelib.payments.events import MARK_KEY
 from chalicelib.payments.gateway import OutcomeUnknownError
 from chalicelib.payments.results import ActionRequired, Authorisation, Authorised, Captured, Declined
-from chalicelib.payments.stripe.currencies import balance_amount, from_provider_amount
+from chalicelib.payments.stripe.currencies import balance_amount, received_amount
 from chalicelib.payments.stripe.errors import SortedError, is_replayed
 
 WITH_CHARGE: Final[Any] = {"expand": ["latest_charge"]}
@@ -69,7 +69,7 @@ def to_captured(intent: Any) -> Captured:
     return Captured(
         intent.id,
         charge if isinstance(charge, str) else charge.id,
-        amount=from_provider_amount(intent.amount_received, currency),
+        amount=received_amount(intent.amount_received, currency),
         refunded=balance_amount(refunded, currency),
     )
 
