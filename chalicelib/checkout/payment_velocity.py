@@ -67,8 +67,11 @@ def exceeds_velocity_limit(context: CheckoutContext, purchase: Purchase, now: In
     An attempt that the provider knows already is never stopped: the worker brings it to its end.
     """
     payment = purchase.payment
-    exceeded = context.risk.check_velocity(payment.velocity_keys, now, strong=True) if payment else None
-    if payment is None or exceeded is None:
+    if payment is None:
+        return False
+    attempt = _attempt_reference(purchase)
+    exceeded = context.risk.check_velocity(payment.velocity_keys, now, strong=True, attempt=attempt)
+    if exceeded is None:
         return False
     if context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id) is not None:
         return False

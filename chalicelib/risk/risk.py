@@ -33,15 +33,18 @@ class Risk:
         self._cache: SingleFlightCache[DropRisk] = SingleFlightCache(_MAX_CACHED_DROPS)
 
     def check_velocity(
-        self, velocity_keys: Sequence[VelocityKey], now: Instant, *, strong: bool
+        self, velocity_keys: Sequence[VelocityKey], now: Instant, *, strong: bool, attempt: str | None = None
     ) -> TooManyDeclines | None:
         """Return the limit that blocks another attempt; None when there is none.
 
+        No limit blocks ``attempt`` once it is counted as declined itself: its repeat has to count the other keys, too.
         Costs one call of 0.5 RCU a key (``strong``: 1), and no write.
         """
         if not velocity_keys:
             return None
         declines = self._store.declines(velocity_keys, strong=strong)
+        if any(attempt in attempts for attempts in declines.values()):
+            return None
         return exceeded_limit(self.rules.limits, {key: attempts.values() for key, attempts in declines.items()}, now)
 
     def note_decline(self, velocity_keys: Sequence[VelocityKey], attempt: str, now: Instant) -> None:

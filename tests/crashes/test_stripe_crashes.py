@@ -37,6 +37,8 @@ ASKING_CASES = [
 ]
 """The use cases around payments. Those of shows, stock and cues ask no provider."""
 CASES = [*STRIPE_CASES, *ASKING_CASES]
+COUNTED_CASES = frozenset({"declined: its drop steps up"})
+"""Cases whose faults occur at every call in the short form, too: Stripe's search lags behind what they have counted."""
 MAX_POINTS = 18
 """About how many crash points of a use case the short form runs."""
 SAMPLES = (1, 2, 4, 7, 11, 13, 17, 1_000)
@@ -56,9 +58,10 @@ def test_each_intent_is_applied_once_after_any_fault_of_stripe(
     calls, _ = enumeration.run_without_faults()
     if ONLY_CALL is not None and len(calls) < ONLY_CALL:
         pytest.skip(f"{case.name} makes {len(calls)} calls")
-    enumeration.only_calls_of = "" if LONG_FORM else ASKS
+    at_every_call = LONG_FORM or case.name in COUNTED_CASES
+    enumeration.only_calls_of = "" if at_every_call else ASKS
     points = sum(len(faults_of(call)) for call in calls if call.startswith(enumeration.only_calls_of))
-    enumeration.sample_every = 1 if LONG_FORM or ONLY_CALL else next(n for n in SAMPLES if points <= n * MAX_POINTS)
+    enumeration.sample_every = 1 if at_every_call or ONLY_CALL else next(n for n in SAMPLES if points <= n * MAX_POINTS)
     enumeration.only_call = ONLY_CALL
     stats = enumeration.explore()
     record_property(PROPERTY, asdict(stats) | {"case": f"stripe: {case.name}"})

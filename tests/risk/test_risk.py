@@ -74,6 +74,13 @@ def test_buyer_with_too_many_declines_is_refused_until_the_window_ends(risk: Ris
     assert risk.check_velocity(VELOCITY_KEYS, NOW + HOUR, strong=True) is None
 
 
+def test_attempt_that_is_counted_as_declined_is_blocked_by_no_limit(risk: Risk) -> None:
+    for number in range(2):
+        risk.note_decline(("i#card",), f"p{number}.1", NOW)
+    assert risk.check_velocity(VELOCITY_KEYS, NOW, strong=True, attempt="p2.1") is not None
+    assert risk.check_velocity(VELOCITY_KEYS, NOW, strong=True, attempt="p1.1") is None
+
+
 def test_expired_decline_is_removed_with_the_next_decline(tables: Tables, risk: Risk) -> None:
     risk.note_decline(("e#mail",), "p1.1", NOW)
     risk.note_decline(("e#mail",), "p2.1", NOW + 1)
