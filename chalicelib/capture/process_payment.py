@@ -69,7 +69,7 @@ def process_attempt(
         return Superseded()
     match purchase.state if purchase.attempt == attempt else None:
         case PurchaseState.PLACED if _is_overdue(purchase, now, tried=tried):
-            return end_overdue_order(context, purchase, now)
+            return end_overdue_order(context, purchase, provider_id, now)
         case PurchaseState.PLACED:
             return _pay_order(context, purchase, provider_id, now)
         case PurchaseState.AWAITING_BUYER:

@@ -42,6 +42,10 @@ class OutcomeUnknownError(Exception):
     """The provider gave no readable answer. The call may or may not have had its effect; repeat it."""
 
 
+class NotCertainError(OutcomeUnknownError):
+    """The provider answered, and its records found no payment, but a payment may exist. A later look-up may tell."""
+
+
 class NothingBegunError(OutcomeUnknownError):
     """The provider repeats a stored failure of this attempt, and a look-up found no payment of it.
 
@@ -127,10 +131,10 @@ class Gateway(BalanceSource, Protocol):
         """Return what the provider knows of an attempt. ``provider_id``, if known, spares a search that may lag.
 
         ``began_at`` is the instant before which nobody could begin the attempt. With it, a search that finds nothing is
-        followed by the provider's list, which never lags.
+        followed by the provider's list, which never lags. Without it, an account that has no search finds nothing.
 
         With ``since``, None is certain for all that began before that instant; if it cannot be certain, the call raises
-        ``OutcomeUnknownError``. Without ``since``, None may be too early.
+        ``NotCertainError``. Without ``since``, None may be too early.
 
         If several payments of the attempt hold money, the captured one counts, else the oldest; others are voided.
         """

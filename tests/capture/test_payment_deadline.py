@@ -11,8 +11,9 @@ from chalicelib.capture.attempt import Failed, Paid
 from chalicelib.capture.process_payment import LINE_PERIOD, PAYMENT_PERIOD
 from chalicelib.checkout import find_purchase
 from chalicelib.instants import HOUR, MINUTE, SECOND
-from chalicelib.payments import Authorised, OutcomeUnknownError
-from chalicelib.purchase import CheckoutResult, PurchaseState
+from chalicelib.payments import Authorised, NotCertainError, OutcomeUnknownError
+from chalicelib.payments.stripe import lookup
+from chalicelib.purchase import CheckoutResult, Purchase, PurchaseState
 from chalicelib.recovery import recover_lost_orders
 from tests.builders.purchases import NOW
 from tests.builders.shop import ShopFixture
@@ -148,6 +149,47 @@ def test_money_reserved_by_a_stored_500_is_voided_at_the_deadline(stripe_shop: S
     assert stripe_shop.process(placed) == TIMED_OUT
     assert list(stripe_shop.intents().values()) == ["canceled"]
     assert stripe_shop.shop.unit_counts("mug", stripe_shop.now) == (0, 1, 0)
+
+
+def silent_since_the_capture(stripe_shop: StripeShop) -> Purchase:
+    """Lose the answer to a capture, and let the provider be silent for a hundred minutes."""
+    placed = stripe_shop.place()
+    stripe_shop.account.fail_next("payment_intents.capture", faults.closed(after_effect=True))
+    with pytest.raises(OutcomeUnknownError):
+        stripe_shop.process(placed)
+    stripe_shop.account.choose_faults(lambda request, number: faults.closed())
+    for _ in range(100):
+        stripe_shop.advance(MINUTE)
+        with pytest.raises(OutcomeUnknownError):
+            stripe_shop.process(placed, tried=True)
+    stripe_shop.account.choose_faults(None)
+    return placed
+
+
+@pytest.mark.parametrize("search", [True, False])
+def test_captured_order_is_paid_after_a_silence_of_any_length(shop: ShopFixture, *, search: bool) -> None:
+    """Also on an account without search: a refused search is never believed."""
+    stripe_shop = a_stripe_shop(shop, search=search)
+    placed = silent_since_the_capture(stripe_shop)
+    assert stripe_shop.process(placed, tried=True) == Paid()
+    assert (stripe_shop.read(placed).state, stripe_shop.received()) == (PurchaseState.PAID, placed.totals.total)
+
+
+def test_event_that_names_a_captured_payment_pays_an_overdue_order(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look-up alone would stay uncertain: the account has no search, and its list is longer than its bound."""
+    monkeypatch.setattr(lookup, "MAX_PAGES", 0)
+    counted: list[str] = []
+    monkeypatch.setattr(payment_deadline, "count", counted.append)
+    stripe_shop = a_stripe_shop(shop, search=False)
+    placed = silent_since_the_capture(stripe_shop)
+    with pytest.raises(NotCertainError):
+        stripe_shop.process(placed, tried=True)
+    (intent,) = stripe_shop.intents()
+    assert stripe_shop.process_event_of(intent, "payment_intent.succeeded") == Paid()
+    assert stripe_shop.read(placed).state is PurchaseState.PAID
+    assert "payments_timed_out" not in counted
 
 
 def test_recovery_enqueues_an_overdue_order_and_the_worker_ends_it(shop: ShopFixture) -> None:

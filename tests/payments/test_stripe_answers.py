@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 import stripe
 
+from chalicelib.instants import HOUR
 from chalicelib.payments import (
     Authorised,
     Captured,
@@ -38,7 +39,7 @@ from tests.payments.stripe_requests import (
 )
 
 CREATE, CAPTURE = "payment_intents.create", "payment_intents.capture"
-CANCEL, REFUND = "payment_intents.cancel", "refunds.create"
+CANCEL, REFUND, SEARCH = "payment_intents.cancel", "refunds.create", "payment_intents.search"
 STATES_DECIDE: Final = {"unexpected_state", "hold_expired", "already_captured", "charge_already_captured"}
 """Answers whose meaning is the state of the intent in them. Tests below make each of these states."""
 NEVER_CALLED: Final = {"refund_not_cancelable"}
@@ -72,7 +73,7 @@ def sort_of(call: Callable[[], Any]) -> str:
 
 
 def test_the_walks_reach_every_row_of_the_table() -> None:
-    walked = {name for operation in (CREATE, CAPTURE, CANCEL, REFUND) for name in rows_of(operation)}
+    walked = {name for operation in (CREATE, CAPTURE, CANCEL, REFUND, SEARCH) for name in rows_of(operation)}
     assert walked | STATES_DECIDE | NEVER_CALLED == set(ANSWERS)
 
 
@@ -123,6 +124,20 @@ def test_every_answer_to_a_refund_is_sorted(account: Account, gateway: StripeGat
     looked_up = row == "key_mismatch"  # Stripe's list has no such refund, so the next key makes it
     assert sort_of(refund) == ("done" if looked_up else ANSWERS[row].meaning)
     assert len(account.records("refund")) == int(looked_up)
+
+
+@pytest.mark.parametrize("row", rows_of(SEARCH))
+def test_a_refused_search_is_no_search_that_found_nothing(account: Account, gateway: StripeGateway, row: str) -> None:
+    if ANSWERS[row].meaning != "refused":
+        return
+    provider_id = authorise(gateway)
+    for now in (NOW, NOW + 24 * HOUR):
+        account.fail_next(SEARCH, faults.refused(row))
+        found = gateway.find("p1", 1, now=now, since=NOW, began_at=NOW)
+        assert found == Authorised(provider_id, already_existed=True)
+    account.fail_next(SEARCH, faults.refused(row))
+    with pytest.raises(OutcomeUnknownError):
+        gateway.find("p1", 1, now=NOW + 24 * HOUR, since=NOW)
 
 
 READS: Final[dict[str, Callable[[StripeGateway], Any]]] = {

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from chalicelib.instants import HOUR, SECOND, Instant
 from chalicelib.payments.events import MARK_KEY
-from chalicelib.payments.gateway import OutcomeUnknownError
+from chalicelib.payments.gateway import NotCertainError
 from chalicelib.payments.stripe.calls import StripeCalls
 from chalicelib.payments.stripe.errors import Call, StripeAnswerError
 from chalicelib.payments.stripe.intents import WITH_CHARGE, attempt_in
@@ -51,36 +51,43 @@ class IntentLookup:
         """Return the intents of an attempt as they are now, the one that counts first.
 
         Costs one call with ``provider_id``; else a search, a read of each intent found, and with ``began_at`` a page of
-        the list for each hundred intents between the two instants. The list is not read for what began an hour ago.
+        the list for each hundred intents between the two instants. The list is not read for what began an hour ago, if
+        the account has search.
 
         Raises:
-            OutcomeUnknownError: nothing was found, and that is not certain for all that began before ``since``.
+            NotCertainError: nothing was found, and that is not certain for all that began before ``since``.
+            OutcomeUnknownError: Stripe gave no readable answer.
         """
         wanted = (purchase_id, attempt)
         by_id = self.read(provider_id) if provider_id is not None else None
         if by_id is not None and attempt_in(by_id.metadata, self._mark) == wanted:
             return [by_id]
-        found = self._search(wanted)
-        if any(one.status in _BEST_FIRST for one in found) or (since is not None and now - since >= SEARCH_LAG):
+        searched = self._search(wanted)
+        found = searched or []
+        is_old = since is not None and now - since >= SEARCH_LAG
+        if any(one.status in _BEST_FIRST for one in found) or (is_old and searched is not None):
             return sorted(found, key=_rank)
         if began_at is not None:
             listed = self._list(wanted, began_at, min(now, since or now))
             if listed is not None:
                 found = listed
             elif since is not None:
-                raise OutcomeUnknownError("Too many payments began since the attempt to list them all.")
+                raise NotCertainError("Too many payments began since the attempt to list them all.")
         if not found and since is not None and (began_at is None or now < since):
-            raise OutcomeUnknownError("A payment may not be found yet, or a call may be under way.")
+            raise NotCertainError("A payment may not be found yet, or a call may be under way.")
         return sorted(found, key=_rank)
 
-    def _search(self, wanted: tuple[str, int]) -> list[Any]:
-        """Search by metadata, and read each intent found: the search filters by an older copy."""
+    def _search(self, wanted: tuple[str, int]) -> list[Any] | None:
+        """Search by metadata, and read each intent found: the search filters by an older copy.
+
+        None: Stripe refuses to search. Accounts in India have no search (https://docs.stripe.com/search).
+        """
         fields = {MARK_KEY: self._mark, "purchase": wanted[0], "attempt": str(wanted[1])}
         query = " AND ".join(f"metadata['{name}']:'{value}'" for name, value in fields.items())
         try:
             found = self._calls.run(Call.SEARCH_INTENTS, lambda api: api.payment_intents.search({"query": query}))
-        except StripeAnswerError:  # some accounts have no search
-            return []
+        except StripeAnswerError:
+            return None
         return self._read_again(found.data, wanted)
 
     def _list(self, wanted: tuple[str, int], began_at: Instant, until: Instant) -> list[Any] | None:

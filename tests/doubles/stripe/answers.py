@@ -197,6 +197,7 @@ _OTHERS = (
     _request("resource_missing", "404", "D", ANY, "refused", status=404, code="resource_missing"),
     _request("resource_missing_parameter", "404", "D", ANY, "refused", code="resource_missing"),
     _request("unreadable_query", "L2", "D", ANY, "refused", param="query", stored=False),
+    _request("no_search", "L3", "G", ("payment_intents.search",), "refused", stored=False),
     _request("not_expandable", "P8", "D", ANY, "refused", param="expand", stored=False),
     _request("key_mismatch", "I5", "D", POST, "unknown", type="idempotency_error", stored=False),
     _request("key_in_use", "I6", "D", POST, "wait", status=409, code="idempotency_key_in_use", stored=False),

@@ -97,6 +97,8 @@ class Behaviour:
     """Whether a negative balance is debited from the bank (B6, D)."""
 
     # Search and events
+    search: bool = True
+    """Whether the account has search: those in India have none (L3, D)."""
     search_lag: int = MINUTE
     """How far the search is behind (L1, S)."""
     event_delays: tuple[tuple[int, ...], ...] = (

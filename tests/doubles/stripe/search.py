@@ -84,7 +84,9 @@ def _in_time(created: int, window: Any) -> bool:
 
 
 def search_intents(state: State, sent: Mapping[str, Any]) -> dict[str, Any]:
-    """Find intents by what the index knew of them, and return them as they are (L1, L2, D)."""
+    """Find intents by what the index knew of them, and return them as they are (L1, L2, L3, D)."""
+    if not state.behaviour.search:
+        raise refusal("no_search")
     seen_until = state.now - state.behaviour.search_lag
     for since, until in state.outages:
         if since <= state.now < until:

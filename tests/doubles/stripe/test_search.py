@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import stripe
 
@@ -44,6 +46,13 @@ def test_an_outage_delays_the_search_by_up_to_an_hour(account: Account, client: 
     assert _found(client, "metadata['purchase']:'p1'") == []
     account.advance(1)
     assert _found(client, "metadata['purchase']:'p1'") == [intent.id]
+
+
+def test_an_account_in_india_has_no_search(client: stripe.StripeClient, account: Account) -> None:
+    intent = create(client, metadata={"purchase": "p1"})
+    account.state.behaviour = replace(account.state.behaviour, search=False)
+    assert refusal_of(lambda: _found(client, "metadata['purchase']:'p1'")).code is None
+    assert [one.id for one in client.v1.payment_intents.list().data] == [intent.id]
 
 
 def test_the_search_reads_status_amount_and_time(account: Account, client: stripe.StripeClient) -> None:
