@@ -26,6 +26,7 @@ from chalicelib.checkout import exceeds_velocity_limit
 from chalicelib.ids import checkout_id, log_reference
 from chalicelib.instants import HOUR, MINUTE, Instant
 from chalicelib.payments import (
+    NOT_PROVED,
     ActionRequired,
     Authorisation,
     AuthorisationRequest,
@@ -33,6 +34,7 @@ from chalicelib.payments import (
     Captured,
     Declined,
     OutcomeUnknownError,
+    unless_unproved,
 )
 from chalicelib.purchase import CheckoutContext, Payment, Purchase, PurchaseState
 from chalicelib.telemetry import logger
@@ -106,9 +108,11 @@ def _pay_order(context: CheckoutContext, purchase: Purchase, provider_id: str | 
     if purchase.totals.total == 0:  # discounts took all of it off: the provider is not asked
         return capture_payment(context, purchase, None, now)
     if payment.failure is None and payment.released_by is not None:
-        found = look_up(context, purchase, payment.provider_id, now)
+        found = unless_unproved(look_up(context, purchase, payment.provider_id, now))
         if isinstance(found, Authorised | Captured):
             return capture_payment(context, purchase, found.provider_id, now)
+        if isinstance(found, Declined) and found.code == NOT_PROVED:
+            return handle_decline(context, purchase, found, now)
     elif payment.failure is not None or exceeds_velocity_limit(context, purchase, now):
         return end_attempt_early(context, purchase, "too_many_attempts", now)
     if payment.token is None:  # the buyer has authenticated before, and that authorisation is gone
@@ -153,7 +157,7 @@ def _begin_payment(
         known, since = payment.provider_id or provider_id, visible_since(purchase)
         found = look_up(context, purchase, known, now, since)
         if found is not None:
-            return found
+            return unless_unproved(found)
     try:
         return context.gateway.authorise(_authorisation_request(context, purchase, payment, token), now=now)
     except OutcomeUnknownError:

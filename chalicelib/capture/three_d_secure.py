@@ -22,7 +22,7 @@ from chalicelib.capture.take_payment import commit_and_capture
 from chalicelib.checkout import revert_budgets_to_hold
 from chalicelib.errors import InvariantBroken
 from chalicelib.instants import SECOND, Instant
-from chalicelib.payments import ActionRequired, Authorised, Captured, Declined
+from chalicelib.payments import ActionRequired, Authorised, Captured, Declined, unless_unproved
 from chalicelib.purchase import CheckoutContext, Purchase, PurchaseState
 from chalicelib.telemetry import count
 
@@ -76,7 +76,7 @@ def check_authentication(context: CheckoutContext, purchase: Purchase, now: Inst
     payment = payment_of(purchase)
     if payment.deadline is None:
         raise InvariantBroken("A purchase that waits for its buyer has no deadline.")
-    found = look_up(context, purchase, payment.provider_id, now)
+    found = unless_unproved(look_up(context, purchase, payment.provider_id, now))
     deadline_passed = now >= payment.deadline
     if isinstance(found, Declined):
         return handle_decline(context, purchase, found, now)

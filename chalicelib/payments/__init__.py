@@ -15,6 +15,7 @@ from chalicelib.payments.lazy_stripe import is_signed_by_stripe, stripe_gateway
 from chalicelib.payments.pacing import Pace, Pacer, SharedPacer
 from chalicelib.payments.provider_keys import ProviderKeys, read_provider_keys
 from chalicelib.payments.results import (
+    NOT_PROVED,
     ActionRequired,
     Authorisation,
     Authorised,
@@ -28,6 +29,7 @@ from chalicelib.payments.results import (
     ProviderRefund,
     RefundFailed,
     RefundStatus,
+    unless_unproved,
 )
 from chalicelib.payments.sandbox.gateway import SandboxGateway
 from chalicelib.payments.store import (
@@ -42,6 +44,7 @@ from chalicelib.payments.store import (
 
 __all__ = [
     "MOVEMENT_PREFIX",
+    "NOT_PROVED",
     "ActionRequired",
     "Authorisation",
     "AuthorisationRequest",
@@ -80,4 +83,5 @@ __all__ = [
     "read_provider_keys",
     "reusable_instrument",
     "stripe_gateway",
+    "unless_unproved",
 ]

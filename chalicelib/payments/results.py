@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final, TypeVar
 
 from chalicelib.instants import Instant
 
@@ -15,6 +16,8 @@ class Authorised:
     provider_id: str
     already_existed: bool = False
     """Whether an earlier run of the same attempt made it."""
+    proved: bool = True
+    """False: the shop required the buyer's authentication for this payment, and the provider has no proof of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,9 @@ class ActionRequired:
 
 Authorisation = Authorised | Declined | ActionRequired
 """The possible results of an authorisation."""
+
+NOT_PROVED: Final = "authentication_not_proved"
+"""The code of a payment that went through without the authentication that the shop required."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,19 @@ class RefundFailed:
     """The provider refused the refund for good: a refund made elsewhere, or a dispute, has left too little."""
 
     code: str
+
+
+_T = TypeVar("_T")
+
+
+def unless_unproved(found: _T) -> _T | Declined:
+    """Return what was found; an authorisation without the proof that the shop required counts as declined.
+
+    The end of its attempt voids it. Money that was captured in the provider's console stays captured.
+    """
+    if isinstance(found, Authorised) and not found.proved:
+        return Declined(found.provider_id, NOT_PROVED)
+    return found
 
 
 class RefundStatus(StrEnum):

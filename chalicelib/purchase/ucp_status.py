@@ -111,6 +111,9 @@ def _failure_message(purchase: Purchase) -> tuple[Message, ...]:
     if failure == "payment_timed_out":
         content = "The payment provider did not confirm in time, and nothing was charged. Try again or pay another way."
         return (Message("payment_failed", content, path="$.payment.instruments[0]", extra={"reason": failure}),)
+    if failure == "authentication_not_proved":
+        content = "The card could not confirm its holder, and nothing was charged. Use another card."
+        return (Message("payment_failed", content, path="$.payment.instruments[0]", extra={"reason": failure}),)
     if failure == "captured_amount_differs":
         content = "The provider took another amount than the total, and it is refunded. Try again or pay another way."
         return (Message("payment_failed", content, path="$.payment.instruments[0]", extra={"reason": failure}),)

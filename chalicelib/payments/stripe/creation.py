@@ -7,6 +7,7 @@ from typing import Any
 from chalicelib.payments.events import MARK_KEY
 from chalicelib.payments.gateway import AuthorisationRequest
 from chalicelib.payments.stripe.currencies import to_provider_amount
+from chalicelib.payments.stripe.intents import STEP_UP
 
 
 def creation_parameters(request: AuthorisationRequest, token_parameter: str, mark: str) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def creation_parameters(request: AuthorisationRequest, token_parameter: str, mar
     if request.return_url:
         sent["return_url"] = request.return_url
     if request.step_up:
-        sent["payment_method_options"] = {"card": {"request_three_d_secure": "challenge"}}
+        sent["payment_method_options"] = {"card": {"request_three_d_secure": STEP_UP}}
     return sent
 
 

@@ -15,6 +15,7 @@ from chalicelib.errors import InvariantBroken
 from chalicelib.instants import HOUR, Instant
 from chalicelib.payments.gateway import AuthorisationRequest, NothingBegunError, OutcomeUnknownError
 from chalicelib.payments.results import (
+    NOT_PROVED,
     Authorisation,
     Authorised,
     Captured,
@@ -24,6 +25,7 @@ from chalicelib.payments.results import (
     ProviderDispute,
     ProviderRefund,
     RefundFailed,
+    unless_unproved,
 )
 from chalicelib.payments.stripe.balance import StripeBalance
 from chalicelib.payments.stripe.calls import NoAnswerError, ReplayedFailureError, StripeCalls
@@ -33,6 +35,8 @@ from chalicelib.payments.stripe.disputes import StripeDisputes
 from chalicelib.payments.stripe.errors import TOKEN_PARAMETERS, Call, Sort, SortedError, StripeAnswerError, end_code_of
 from chalicelib.payments.stripe.intents import (
     attempt_in,
+    is_proved,
+    requires_proof,
     to_captured,
     to_declined,
     to_status,
@@ -63,7 +67,7 @@ class StripeGateway:
         self._balance = StripeBalance(calls, self._lookup, mark)
 
     def authorise(self, request: AuthorisationRequest, *, now: Instant) -> Authorisation:
-        """Create and confirm an intent. One call; after a failure or a used token also a look-up.
+        """Create and confirm an intent. One call, with a step-up two; after a failure or a used token also a look-up.
 
         Raises:
             NothingBegunError: Stripe has stored a failure under this try's key, and has no payment of the attempt.
@@ -98,12 +102,13 @@ class StripeGateway:
     def _new_authorisation(self, created: Any, request: AuthorisationRequest) -> Authorised | Declined:
         if created.amount_capturable != to_provider_amount(request.amount, request.currency):
             return Declined(created.id, "partially_authorised")
-        return Authorised(created.id)
+        is_enough = not requires_proof(created) or is_proved(self._read(created.id))  # the charge has the outcome
+        return Authorised(created.id) if is_enough else Declined(created.id, NOT_PROVED)
 
     def _after_refusal(self, request: AuthorisationRequest, answer: SortedError, now: Instant) -> Authorisation:
         """Believe a refusal only if no earlier call of this attempt holds the money: its token is then used up."""
         if answer.sort is Sort.DONE and answer.intent is not None:
-            return _to_authorisation(to_status(answer.intent))
+            return _to_authorisation(to_status(self._read(answer.intent.id)))
         if answer.used_token or request.tries:
             found = self._look_up(request, now)
             if found is not None:
@@ -254,8 +259,10 @@ class StripeGateway:
 
 
 def _to_authorisation(found: Authorisation | Captured) -> Authorisation:
-    """Return captured money as an authorisation, whose capture then finds it."""
-    return Authorised(found.provider_id, already_existed=True) if isinstance(found, Captured) else found
+    """Return captured money as an authorisation, whose capture then finds it, and an unproved one as declined."""
+    if isinstance(found, Captured):
+        return Authorised(found.provider_id, already_existed=True)
+    return unless_unproved(found)
 
 
 def _refused_capture(provider_id: str, answer: SortedError) -> CaptureFailed:

@@ -14,6 +14,22 @@ WITH_CHARGE: Final[Any] = {"expand": ["latest_charge"]}
 
 _MAX_ATTEMPT_DIGITS: Final = 9
 
+STEP_UP: Final = "challenge"
+"""The value of ``request_three_d_secure`` with which an intent is created where the shop requires a step-up."""
+PROOFS: Final = {
+    "authenticated": True,
+    "attempt_acknowledged": False,
+    "exempted": False,
+    "failed": False,
+    "not_supported": False,
+    "processing_error": False,
+}
+"""Whether an outcome of 3-D Secure proves the buyer; any other outcome, or none, proves nothing.
+
+An acknowledged attempt moves the liability to the bank, but nobody was asked. Source:
+https://docs.stripe.com/api/charges/object#charge_object-payment_method_details-card-three_d_secure-result
+"""
+
 
 def attempt_in(metadata: Any, mark: str) -> tuple[str, int] | None:
     """Return the purchase and attempt in the metadata of an intent or charge.
@@ -29,13 +45,28 @@ def attempt_in(metadata: Any, mark: str) -> tuple[str, int] | None:
     return (purchase_id, int(attempt)) if is_number else None
 
 
+def requires_proof(intent: Any) -> bool:
+    """Return whether the shop required a step-up when it created the intent. Nobody can change that afterwards."""
+    card = getattr(intent.payment_method_options, "card", None)
+    return getattr(card, "request_three_d_secure", None) == STEP_UP
+
+
+def is_proved(intent: Any) -> bool:
+    """Return whether the buyer authenticated, or did not have to. The intent must have been read with its charge."""
+    if not requires_proof(intent):
+        return True
+    details = getattr(intent.latest_charge, "payment_method_details", None)
+    proof = getattr(getattr(details, "card", None), "three_d_secure", None)
+    return PROOFS.get(getattr(proof, "result", None) or "", False)
+
+
 def was_replayed(intent: Any) -> bool:
     """Return whether an intent is Stripe's stored answer: a picture of the intent when it was made."""
     return is_replayed(intent.last_response.headers)
 
 
 def to_status(intent: Any) -> Authorisation | Captured:
-    """Translate an intent as it is now. One that was captured must have been read with its charge.
+    """Translate an intent as it is now. It must have been read with its charge if it was captured or needs proof.
 
     Raises:
         OutcomeUnknownError: Stripe is still processing it.
@@ -44,7 +75,7 @@ def to_status(intent: Any) -> Authorisation | Captured:
         case "succeeded":
             return to_captured(intent)
         case "requires_capture":
-            return Authorised(intent.id, already_existed=True)
+            return Authorised(intent.id, already_existed=True, proved=is_proved(intent))
         case "requires_action" | "requires_confirmation":
             return ActionRequired(intent.id, _challenge_url(intent))
         case "canceled":

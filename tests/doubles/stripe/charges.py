@@ -99,7 +99,8 @@ def _outcome(card: Card, failure: Answer | None) -> Mapping[str, Any]:
 
 
 def _card_in_charge(state: State, card: Card, proof: str | None, *, held: bool) -> Mapping[str, Any]:
-    proved = {"authentication_flow": "challenge", "result": proof, "version": "2.2.0"} if proof else None
+    flow = "frictionless" if card.proof else "challenge"
+    proved = {"authentication_flow": flow, "result": proof, "version": "2.2.0"} if proof else None
     return {
         "brand": card.brand,
         "capture_before": (state.now + state.behaviour.hold_expires) // SECOND if held else None,

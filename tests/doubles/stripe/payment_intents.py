@@ -173,7 +173,8 @@ def _attempt(state: State, intent: Record, instrument: Instrument, sent: Mapping
         intent = state.change(intent, status="requires_action", next_action=action)
         emit(state, "payment_intent.requires_action", intent)
         return intent
-    return _authorise(state, intent, instrument, proof="authenticated" if proved else None)
+    unasked = card.proof if asked else None
+    return _authorise(state, intent, instrument, proof="authenticated" if proved else unasked)
 
 
 def _next_action(intent: Record, token: Record, sent: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,8 @@ class Card:
     """The row of the table with which a confirmation is declined."""
     challenge: Literal["when asked", "always", "unsupported"] = "when asked"
     """Whether the buyer is asked to authenticate. Unsupported: a request for it is passed over (P12, D)."""
+    proof: str | None = None
+    """The outcome in the charge of a card that is not asked although the shop requested it (P12, D)."""
     soft_decline: bool = False
     """Whether the bank declines what is not authenticated (E2, D)."""
     review: bool = False
@@ -35,6 +37,16 @@ class Card:
     refund: Literal["as usual", "fails", "fails later", "stays pending", "requires action"] = "as usual"
     capture: Literal["succeeds", "declined", "processing", "fails later"] = "succeeds"
 
+
+_PROOFS: Final = {
+    "Authenticated": "authenticated",
+    "Acknowledged": "attempt_acknowledged",
+    "Exempted": "exempted",
+    "Failed": "failed",
+    "NotSupported": "not_supported",
+    "Broken": "processing_error",
+}
+"""Every outcome of 3-D Secure that Stripe documents, by the end of the card's name."""
 
 CARDS: Final = {
     card.name: card
@@ -59,6 +71,7 @@ CARDS: Final = {
         Card("radarBlock", decline="fraudulent"),
         Card("authenticationRequired", challenge="always"),
         Card("authenticationNotSupported", challenge="unsupported"),
+        *(Card(f"proof{name}", challenge="unsupported", proof=proof) for name, proof in _PROOFS.items()),
         Card("softDecline", soft_decline=True),
         Card("review", review=True),
         Card("createDispute", dispute="chargeback"),
