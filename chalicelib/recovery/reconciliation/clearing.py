@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from chalicelib.instants import SECOND, Instant
+from chalicelib.instants import SECOND, Clock, Instant
 from chalicelib.payments import BalanceSource, Movement, MovementKind
 from chalicelib.recovery.reconciliation.store import Sums
 
@@ -60,29 +60,40 @@ def clearing_of(sums: Sums) -> dict[str, int]:
     return {currency: sum(by_kind.values()) for currency, by_kind in sums.items()}
 
 
-def balance_at(source: BalanceSource, until: Instant, now: Instant) -> dict[str, int] | None:
+def balance_at(source: BalanceSource, until: Instant, clock: Clock) -> dict[str, int] | None:
     """Return the provider's balance as it was at ``until``: the present one less what moved since, by currency.
 
-    Reads what moved before and after it reads the balance, until both say the same. None: the balance keeps moving.
-    Costs the provider's list since ``until``, at least twice, and one call.
+    Reads what moved before and after it reads the balance, until nothing moved in between. Each list ends at the
+    clock of its own reading, so it has all that the balance before it has, however long the calls take. None: the
+    balance keeps moving. Costs the provider's list since ``until``, at least twice, and one call.
     """
-    before = _moved_since(source, until, now)
+    before = _moved_since(source, until, clock())
     for _ in range(_MAX_READINGS):
-        balance = source.balance(now)
-        after = _moved_since(source, until, now)
+        balance = source.balance(clock())
+        after = _moved_since(source, until, clock())
         if before == after:
-            currencies = balance.keys() | after.keys()
-            return {currency: balance.get(currency, 0) - after.get(currency, 0) for currency in currencies}
+            currencies = balance.keys() | after.sums.keys()
+            return {currency: balance.get(currency, 0) - after.sums.get(currency, 0) for currency in currencies}
         before = after
     return None
 
 
-def _moved_since(source: BalanceSource, until: Instant, now: Instant) -> dict[str, int]:
-    moved: defaultdict[str, int] = defaultdict(int)
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """How many movements there were, and their sum by currency. Two that add up to 0 still differ from none."""
+
+    number: int
+    sums: dict[str, int]
+
+
+def _moved_since(source: BalanceSource, until: Instant, now: Instant) -> _Moved:
+    sums: defaultdict[str, int] = defaultdict(int)
+    number = 0
     end = (now + CLOCK_SKEW) // SECOND * SECOND + SECOND
     for movement in source.movements(until, end):
-        moved[movement.currency] += movement.net
-    return dict(moved)
+        sums[movement.currency] += movement.net
+        number += 1
+    return _Moved(number, dict(sums))
 
 
 def statement(sums: Sums, opening: Mapping[str, int], balance: Mapping[str, int]) -> list[ClearingRow]:

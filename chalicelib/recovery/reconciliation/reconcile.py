@@ -104,7 +104,7 @@ def reconcile_payments(
     saved = _go_on(run, store, now, time_is_up)
     if not saved:  # another run went on from the same state: what it stored counts
         return ReconciliationReport(followed, store.latest(comparison.provider))
-    rows = _statement(context, store, comparison, clock()) if comparison.finished_at is not None else None
+    rows = _statement(context, store, comparison, clock) if comparison.finished_at is not None else None
     return ReconciliationReport(followed, comparison, rows)
 
 
@@ -141,11 +141,11 @@ def _go_on(run: _Run, store: ComparisonStore, now: Instant, time_is_up: TimeBudg
 
 
 def _statement(
-    context: CheckoutContext, store: ComparisonStore, comparison: Comparison, now: Instant
+    context: CheckoutContext, store: ComparisonStore, comparison: Comparison, clock: Clock
 ) -> list[ClearingRow] | None:
     """Return the clearing statement of a complete comparison; None when the provider does not say its balance now."""
     try:
-        balance = balance_at(context.gateway, comparison.until, now)
+        balance = balance_at(context.gateway, comparison.until, clock)
     except (OutcomeUnknownError, ProviderBusyError) as error:
         logger.warning("provider's balance not readable", extra={"reason": str(error)})
         return None
