@@ -7,10 +7,12 @@ https://docs.stripe.com/reports/reporting-categories.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, Final
 
 from chalicelib.currencies import exponent
 from chalicelib.instants import SECOND, Instant
+from chalicelib.payments.gateway import OutcomeUnknownError
 from chalicelib.payments.results import Movement, MovementKind
 from chalicelib.payments.stripe.calls import StripeCalls
 from chalicelib.payments.stripe.currencies import balance_amount
@@ -32,6 +34,11 @@ _KIND_OF_CATEGORY: Final = {
     "payout_reversal": MovementKind.PAYOUT_FAILED,
 }
 """Any other category is ``OTHER``: a movement of a kind that is not known still changes the balance."""
+_DEBITS: Final = frozenset({MovementKind.REFUND, MovementKind.HOLD_RELEASED, MovementKind.DISPUTE})
+"""Kinds that take from the balance. A small movement may settle to 0, and then only its kind has a sign."""
+_CHECKED_BY_RATE: Final = frozenset({MovementKind.CHARGE, MovementKind.REFUND})
+_RATE_TOLERANCE: Final = Decimal("0.01")
+"""The part by which a converted movement may differ from its source: Stripe rounds both rate and amount."""
 _SOURCES_OF_PAYMENTS: Final = frozenset({"charge", "refund", "dispute"})
 
 
@@ -54,8 +61,13 @@ class StripeBalance:
                 yield self._to_movement(entry, known)
 
     def balance(self) -> dict[str, int]:
-        """Return the balance by currency: what is available, and what Stripe still holds back. One call."""
-        found = self._calls.run(Call.READ_BALANCE, lambda api: api.balance.retrieve())
+        """Return the balance by currency: what is available, and what Stripe still holds back. One call.
+
+        Raises: OutcomeUnknownError, ProviderBusyError.
+        """
+        found = self._calls.read(Call.READ_BALANCE, lambda api: api.balance.retrieve())
+        if found is None:
+            raise OutcomeUnknownError("The account has no balance.")
         sums: dict[str, int] = {}
         for part in (*found.available, *found.pending):
             currency = part.currency.upper()
@@ -70,12 +82,13 @@ class StripeBalance:
         about = self._attempt_of(source, payment_id, known) if is_of_payment else None
         category = getattr(entry, "reporting_category", None) or entry.type
         currency = entry.currency.upper()
-        charged = _charged(entry, source) if is_of_payment else None
+        kind = _KIND_OF_CATEGORY.get(category, MovementKind.OTHER)
+        charged = _charged(entry, source, kind) if is_of_payment else None
         rate = getattr(entry, "exchange_rate", None)
         return Movement(
             id=entry.id,
             provider="stripe",
-            kind=_KIND_OF_CATEGORY.get(category, MovementKind.OTHER),
+            kind=kind,
             provider_type=category,
             amount=balance_amount(entry.amount, currency),
             fee=balance_amount(entry.fee, currency),
@@ -106,15 +119,36 @@ class StripeBalance:
         return known[payment_id]
 
 
-def _charged(entry: Any, source: Any) -> tuple[int, str] | None:
-    """Return the amount in the buyer's currency, with the sign of the movement.
+def _charged(entry: Any, source: Any, kind: MovementKind) -> tuple[int, str] | None:
+    """Return what moved, in the buyer's currency and with the sign of the movement.
 
-    None for a payment of other software in a currency that the product does not know.
+    Settled in that currency, it is the movement's own amount. Otherwise it is the source's, unless the movement's rate
+    leads from it to another amount: then it is the movement's amount at that rate. None for a payment of other software
+    in a currency that the product does not know.
     """
     currency = source.currency.upper()
     try:
         exponent(currency)
     except ValueError:
         return None
-    amount = balance_amount(source.amount, currency)
-    return (amount if entry.amount >= 0 else -amount), currency
+    if entry.currency == source.currency:
+        amount = abs(entry.amount)
+    else:
+        amount = _amount_at_rate(entry, source) if kind in _CHECKED_BY_RATE else source.amount
+    is_credit = entry.amount > 0 or (entry.amount == 0 and kind not in _DEBITS)
+    rounded = balance_amount(amount, currency)  # a fraction as the objects have it, which have no sign
+    return (rounded if is_credit else -rounded), currency
+
+
+def _amount_at_rate(entry: Any, source: Any) -> int:
+    """Return a converted movement in the source's currency and units: the source's amount where the rate leads to it.
+
+    Between currencies of unequal units it is the source's too: Stripe does not document their rate.
+    """
+    rate = Decimal(str(getattr(entry, "exchange_rate", None) or 0))
+    if not rate or exponent(source.currency.upper()) != exponent(entry.currency.upper()):
+        return int(source.amount)
+    settled = source.amount * rate
+    if abs(abs(entry.amount) - settled) <= 1 + settled * _RATE_TOLERANCE:
+        return int(source.amount)
+    return int((abs(entry.amount) / rate).to_integral_value())

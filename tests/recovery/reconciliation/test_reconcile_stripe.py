@@ -132,8 +132,10 @@ def test_dispute_event_that_an_older_version_stored_is_recorded(shop: ShopFixtur
     assert [one.id for one in stripe_shop.read(paid).disputes] == [dispute]
 
 
-@pytest.mark.parametrize("row", ["key_unknown", "key_expired"])
-def test_refused_api_key_at_the_clearing_statement_leaves_the_comparison_complete(shop: ShopFixture, row: str) -> None:
+@pytest.mark.parametrize("row", ["key_unknown", "key_expired", "resource_missing", "parameter_unknown"])
+def test_refusal_of_the_balance_at_the_clearing_statement_leaves_the_comparison_complete(
+    shop: ShopFixture, row: str
+) -> None:
     stripe_shop = a_ledger_shop(shop, an_account())
     stripe_shop.pay(("mug", 1))
     stripe_shop.account.advance(DAY + 2 * HOUR)
