@@ -10,8 +10,8 @@ from typing import Any
 
 import boto3
 
+from chalicelib import instants
 from chalicelib.finance import open_ledger
-from chalicelib.instants import clock
 from chalicelib.streams.capture import process_payments
 from chalicelib.streams.ledger import post_ledger
 from tests.api.conftest import ApiClient, api, express_checkout, payment_body
@@ -47,7 +47,7 @@ def use_cases(client: ApiClient, messages: MessagingFixture) -> Iterator[tuple[s
         assert reply.status == 200, reply.text
 
     yield "complete", complete
-    attempt, now = a_queue_batch({"purchase_id": purchase_id, "attempt": 1}), clock()
+    attempt, now = a_queue_batch({"purchase_id": purchase_id, "attempt": 1}), instants.clock()
     yield "capture", lambda: process_payments(attempt, context, messages.captures, now)
 
     paid = purchases.read(purchase_id)
