@@ -35,7 +35,8 @@ def handle_decline(context: CheckoutContext, purchase: Purchase, declined: Decli
 
     The buyer's velocity keys are counted before the attempt ends, so that a crash in between cannot lose the count.
     Drops are counted afterwards, by the one worker whose write ended the attempt. A refusal of the request itself is no
-    decline: the gateway counts it, for an alarm.
+    decline: the gateway counts it, for an alarm. A decline that names no payment is not looked up again: the provider
+    has none of the attempt.
     """
     if not declined.refused:
         count("payments_declined")
@@ -43,7 +44,10 @@ def handle_decline(context: CheckoutContext, purchase: Purchase, declined: Decli
         logger.error("payment refused", extra={"purchase": log_reference(purchase.id), "reason": declined.code})
     if is_by_provider(declined):
         record_decline(context, purchase, now)
-    failed = fail_attempt(context, purchase, declined.code, declined.provider_id, now)
+    is_without_payment = declined.provider_id is None
+    failed = fail_attempt(
+        context, purchase, declined.code, declined.provider_id, now, is_without_payment=is_without_payment
+    )
     if is_by_provider(declined):
         record_decline_of_drops(context, purchase, now)
     return failed
@@ -57,11 +61,13 @@ def fail_attempt(
     now: Instant,
     *,
     kept: Captured | None = None,
+    is_without_payment: bool = False,
 ) -> Failed:
     """End an attempt without money and reopen the purchase for another one.
 
     Units stay held for ``HOLD_AFTER_DECLINE_SECONDS``. Shares of discount budgets are released; the next attempt
     holds them again. Safe to repeat. ``kept``: a payment whose money was reported, so that it is no hindrance.
+    ``is_without_payment``: the provider said for certain that it has no payment of the attempt, so it is not asked.
 
     Raises:
         WriteConflict: another worker has captured the attempt or changed the purchase.
@@ -70,7 +76,8 @@ def fail_attempt(
     expires_at = now // SECOND + HOLD_AFTER_DECLINE_SECONDS
     lines = tuple(revert_line_to_hold(context, purchase, line, expires_at) for line in purchase.lines)
     discounts = release_budgets(context, purchase, now)
-    ensure_nothing_authorised(context, purchase, provider_id, now, kept=kept)
+    if not is_without_payment:
+        ensure_nothing_authorised(context, purchase, provider_id, now, kept=kept)
     payment = failed_payment(purchase, failure, provider_id)
     changes = {"state": PurchaseState.OPEN, "payment": payment, "lines": lines, "discounts": discounts}
     save_next_version(context, purchase, now, **changes)

@@ -25,6 +25,7 @@ class Declined:
     """The provider declined the payment. ``code`` is its reason, safe to show."""
 
     provider_id: str | None
+    """The declined payment. None: the provider has no payment of the attempt."""
     code: str
     refused: bool = False
     """The provider refuses the request itself, for good. A fault of configuration or code: it says nothing about the

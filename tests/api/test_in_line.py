@@ -37,7 +37,7 @@ def place(api: ApiClient) -> dict[str, Any]:
 
 def in_line(answer: dict[str, Any]) -> list[tuple[str, int, int]]:
     return [
-        (one["type"], one["orders_ahead_at_most"], one["seconds_at_most"])
+        (one["type"], one["orders_ahead_about"], one["seconds_about"])
         for one in answer["messages"]
         if one["code"] == "in_line"
     ]
@@ -46,9 +46,16 @@ def in_line(answer: dict[str, Any]) -> list[tuple[str, int, int]]:
 def test_placed_order_tells_the_length_of_the_line(api: ApiClient) -> None:
     api = with_line(api, lambda: 401)
     placed = place(api)
-    assert in_line(placed) == [("info", 401, 21)]
+    assert in_line(placed) == [("info", 401, 24)]
     read = api.send("GET", f"/checkout-sessions/{placed['id']}").body
-    assert in_line(read) == [("info", 401, 21)]
+    assert in_line(read) == [("info", 401, 24)]
+
+
+def test_message_promises_no_time() -> None:
+    message = OrderLine(lambda: 2_000, 20).message(NOW)
+    assert message is not None
+    assert "about 103 seconds. It takes longer while" in message.content
+    assert "at most" not in message.content
 
 
 def test_paid_order_is_in_no_line(api: ApiClient) -> None:
@@ -79,7 +86,7 @@ def test_length_is_read_once_a_second() -> None:
     lengths = iter([100, 200])
     line = OrderLine(lambda: next(lengths), 20)
     messages = [line.message(NOW), line.message(NOW + SECOND - 1), line.message(NOW + SECOND)]
-    assert [one.extra["orders_ahead_at_most"] for one in messages if one is not None] == [100, 100, 200]
+    assert [one.extra["orders_ahead_about"] for one in messages if one is not None] == [100, 100, 200]
 
 
 @pytest.mark.usefixtures("moto_aws")

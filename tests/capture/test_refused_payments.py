@@ -51,6 +51,32 @@ def test_refused_payments_hold_their_units_and_let_them_expire(
     assert counted == []
 
 
+@pytest.mark.parametrize(
+    ("token", "fault", "calls"),
+    [
+        ("pm_made_up", None, ["payment_intents.create"]),
+        ("made_up", None, []),
+        (VISA, faults.refused("account_invalid"), ["payment_intents.create"]),
+        (VISA, faults.refused("used_payment_method"), ["payment_intents.create", "payment_intents.search"]),
+        (VISA, faults.refused("used_token"), ["payment_intents.create", "payment_intents.search"]),
+    ],
+)
+def test_refused_creation_reads_no_list(
+    tables: Tables, token: str, fault: faults.Fault | None, calls: list[str]
+) -> None:
+    """So a flood of made-up or used tokens costs honest buyers a call or two each, however many payments there are."""
+    account = Account(Behaviour.kind())
+    if fault is not None:
+        account.fail_next("payment_intents.create", fault)
+    shop = a_shop(tables)
+    shop.put_drop("mug", stock=1)
+    shop = replace(shop, context=replace(shop.context, gateway=gateway_of(account)))
+    placed = shop.place(("mug", 1), token=token)
+    assert isinstance(process_attempt(shop.context, placed.id, 1, NOW), Failed)
+    assert account.operations() == calls
+    assert (shop.read(placed.id).state, shop.unit_counts("mug")) == (PurchaseState.OPEN, (0, 1, 0))
+
+
 def test_refused_payment_does_not_count_against_its_buyer(shop: ShopFixture) -> None:
     """The limits of this shop allow one decline: a second order of the same buyer would be refused otherwise."""
     for number in range(2):

@@ -14,6 +14,8 @@ from chalicelib.telemetry import logger
 
 _MIN_SECONDS: Final = 2
 """A shorter wait is not worth a message."""
+_SECONDS_OF_ONE: Final = 3
+"""How long one order takes without a line: its message and two answers. The planner's formula has it as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,13 @@ class OrderLine:
         except aws.AWS_ERRORS as error:
             logger.warning("length of the line unknown", extra={"error": type(error).__name__})
             return None
-        seconds = -(-length // self.orders_a_second)
-        if seconds < _MIN_SECONDS:
+        wait = -(-length // self.orders_a_second)
+        if wait < _MIN_SECONDS:
             return None
+        seconds = wait + _SECONDS_OF_ONE
         content = (
-            f"The order is placed. At most {length} orders are paid before it,"
-            f" in at most {seconds} seconds unless the payment provider is slow."
+            f"The order is placed. About {length} orders are paid before it, which takes about {seconds} seconds."
+            " It takes longer while the payment provider is slow or unavailable."
         )
-        extra = {"orders_ahead_at_most": length, "seconds_at_most": seconds}
+        extra = {"orders_ahead_about": length, "seconds_about": seconds}
         return Message("in_line", content, type="info", extra=extra)

@@ -106,13 +106,20 @@ class StripeGateway:
         return Authorised(created.id) if is_enough else Declined(created.id, NOT_PROVED)
 
     def _after_refusal(self, request: AuthorisationRequest, answer: SortedError, now: Instant) -> Authorisation:
-        """Believe a refusal only if no earlier call of this attempt holds the money: its token is then used up."""
+        """Believe a refusal only if no earlier call of this attempt holds the money: its token is then used up.
+
+        An earlier call of the first try had the same key, so Stripe would repeat its answer. A used token then costs a
+        search, in case a slower worker has overtaken it, and no list: a flood of used tokens would read long ones.
+        """
         if answer.sort is Sort.DONE and answer.intent is not None:
             return _to_authorisation(to_status(self._read(answer.intent.id)))
-        if answer.used_token or request.tries:
+        found: Authorisation | Captured | None = None
+        if request.tries:
             found = self._look_up(request, now)
-            if found is not None:
-                return found
+        elif answer.used_token:
+            found = self.find(request.purchase_id, request.attempt, now=now)
+        if found is not None:
+            return _to_authorisation(found)
         if answer.used_token:
             count("tokens_refused")
         declined = to_declined(answer)
