@@ -12,8 +12,8 @@ from chalicelib.capture.received_money import is_returned, report_kept_money
 from chalicelib.checkout import is_by_provider, record_decline, record_decline_of_drops, release_budgets
 from chalicelib.errors import WriteConflict
 from chalicelib.ids import log_reference
-from chalicelib.instants import SECOND, Instant, UnixSeconds
-from chalicelib.payments import ActionRequired, Authorisation, Authorised, Captured, Declined
+from chalicelib.instants import HOUR, SECOND, Instant, UnixSeconds
+from chalicelib.payments import ActionRequired, Authorisation, Authorised, Captured, Declined, NotCertainError
 from chalicelib.purchase import (
     CheckoutContext,
     Line,
@@ -28,6 +28,8 @@ from chalicelib.telemetry import count, logger
 
 HOLD_AFTER_DECLINE_SECONDS: Final = 300
 """How long units stay held for another attempt after one ended without money."""
+LATE_PAYMENT: Final[Instant] = HOUR
+"""How long after the end of an attempt a call that was under way may still have its effect."""
 
 
 def handle_decline(context: CheckoutContext, purchase: Purchase, declined: Declined, now: Instant) -> Failed:
@@ -112,12 +114,24 @@ def void_orphaned_authorisation(
 
     An attempt that was begun again can have two payments: its first request may have its effect late. ``provider_id``
     is the payment that a webhook named. Money that such a payment captured raises an alarm; a person has to refund it.
+
+    Without ``provider_id``, what begins later than :data:`LATE_PAYMENT` after the end may not be found, nor what the
+    provider cannot look up for certain. The event of such a payment names it, and its hold expires by itself.
     """
     chosen = purchase.payment.provider_id if purchase.payment else None
     is_current = purchase.attempt == attempt and purchase.state not in {PurchaseState.OPEN, PurchaseState.CANCELLED}
     if is_current and (chosen is None or provider_id in {None, chosen}):
         return
-    found = context.gateway.find(purchase.id, attempt, now=now, provider_id=provider_id)
+    began_at = purchase.placed_at if attempt == purchase.attempt else purchase.created_at
+    since = min(now, purchase.updated_at + LATE_PAYMENT)
+    try:
+        found = context.gateway.find(
+            purchase.id, attempt, now=now, provider_id=provider_id, since=since, began_at=began_at
+        )
+    except NotCertainError as error:
+        extra = {"purchase": log_reference(purchase.id), "attempt": attempt, "reason": str(error)}
+        logger.warning("ended attempt not looked up for certain", extra=extra)
+        return
     if isinstance(found, Captured) and not is_returned(found):
         report_kept_money(purchase, attempt, found)
     if isinstance(found, Authorised | ActionRequired):

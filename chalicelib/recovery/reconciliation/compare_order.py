@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from chalicelib.ids import order_id
-from chalicelib.instants import DAY, HOUR, Instant
+from chalicelib.instants import DAY, Instant
 from chalicelib.payments import Movement, MovementKind
 from chalicelib.purchase import SETTLE_PERIOD, Purchase, PurchaseState, Refund
 
@@ -17,8 +17,6 @@ ALLOWED_LAG: Final[Instant] = DAY
 """How long the provider may take to show what an order says, and an order to show what the provider says."""
 
 _IN_PROGRESS: Final = frozenset({PurchaseState.PLACED, PurchaseState.AWAITING_BUYER, PurchaseState.ON_HOLD})
-_ORPHANS_OF_LAST: Final[Instant] = 25 * HOUR
-"""Ended attempts of purchases that changed within this time are looked at again: a comparison runs once a day."""
 
 _DISPUTES: Final = frozenset({MovementKind.DISPUTE, MovementKind.DISPUTE_REVERSED})
 _OF_BUYER: Final = frozenset(MovementKind) - {
@@ -106,11 +104,17 @@ class Period:
 
 
 def compare_order(
-    purchase: Purchase | None, movements: Iterable[Movement], period: Period, now: Instant
+    purchase: Purchase | None,
+    movements: Iterable[Movement],
+    period: Period,
+    now: Instant,
+    *,
+    orphans_since: Instant,
 ) -> Iterator[Finding]:
     """Yield what a purchase and its movements at the period's provider say differently.
 
-    Foreign movements, and those of the account, are left aside.
+    Foreign movements, and those of the account, are left aside. Ended attempts of a purchase that changed at
+    ``orphans_since`` or later are looked at again.
     """
     own = [one for one in movements if one.provider == period.provider and not one.is_foreign and one.kind in _OF_BUYER]
     if purchase is None:
@@ -119,7 +123,7 @@ def compare_order(
     payment = purchase.payment
     if payment is not None and payment.provider != period.provider:
         return
-    yield from _attempts(purchase, own, now)
+    yield from _attempts(purchase, own, now, orphans_since)
     by_payment: defaultdict[str, list[Movement]] = defaultdict(list)
     for movement in own:
         by_payment[movement.payment_id or ""].append(movement)
@@ -143,7 +147,7 @@ def _without_purchase(movements: list[Movement]) -> Iterator[Finding]:
             yield PaymentDifference(DifferenceKind.NO_ORDER, public_id, subject, 0, kept, currency)
 
 
-def _attempts(purchase: Purchase, movements: list[Movement], now: Instant) -> Iterator[Finding]:
+def _attempts(purchase: Purchase, movements: list[Movement], now: Instant, orphans_since: Instant) -> Iterator[Finding]:
     """Yield the attempts that a lost message, or a crash, left to the capture worker."""
     age = now - purchase.updated_at
     if age <= SETTLE_PERIOD or not purchase.attempt:
@@ -152,7 +156,7 @@ def _attempts(purchase: Purchase, movements: list[Movement], now: Instant) -> It
     in_progress = purchase.state in _IN_PROGRESS
     if purchase.state is PurchaseState.PLACED or (in_progress and is_captured):
         yield AttemptToProcess(purchase.id, purchase.attempt)
-    if age > _ORPHANS_OF_LAST:
+    if purchase.updated_at < orphans_since:
         return
     ended = purchase.attempt - 1 if in_progress or purchase.state is PurchaseState.PAID else purchase.attempt
     for attempt in range(1, ended + 1):

@@ -47,7 +47,7 @@ from chalicelib.recovery.reconciliation.follow_balance import (
     follow_balance,
     read_again,
 )
-from chalicelib.recovery.reconciliation.store import Comparison, ComparisonStore
+from chalicelib.recovery.reconciliation.store import Comparison, ComparisonStore, orphans_since
 from chalicelib.refunds import record_dispute, record_provider_refund
 from chalicelib.telemetry import count, logger, report_broken_invariant
 
@@ -94,7 +94,8 @@ def reconcile_payments(
     comparison = store.latest(context.gateway.name)
     is_due = comparison is None or (comparison.finished_at is not None and now - comparison.started_at >= PERIOD)
     if (begin or is_due) and followed.complete:
-        comparison = Comparison(context.gateway.name, followed.since, followed.until, now)
+        since = orphans_since(comparison, now)
+        comparison = Comparison(context.gateway.name, followed.since, followed.until, now, orphans_since=since)
         comparison.reading_again_from = max(followed.since, followed.until - READ_AGAIN)
     if comparison is None or comparison.finished_at is not None or time_is_up():
         return ReconciliationReport(followed, comparison)
@@ -196,7 +197,9 @@ class _Run:
             comparison.orders += group.purchase.state is PurchaseState.PAID
         findings: list[Finding] = []
         with self._counting_failure(group.position):
-            findings += compare_order(group.purchase, group.movements, self.period, self.now)
+            findings += compare_order(
+                group.purchase, group.movements, self.period, self.now, orphans_since=self.comparison.orphans_since
+            )
         for finding in findings:
             with self._counting_failure(finding):
                 self._report(self._settle(finding))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from chalicelib import aws
-from chalicelib.instants import Instant
+from chalicelib.instants import DAY, HOUR, Instant
 from chalicelib.purchase import ScanPosition
 
 if TYPE_CHECKING:
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 MAX_LISTED_DIFFERENCES: Final = 500
 """A comparison counts every difference and lists the first ones: they take some 100 KB of its item."""
+
+OLDEST_ORPHAN: Final[Instant] = 8 * DAY
+"""Attempts that ended longer ago are not looked at again: what they left authorised has expired at the provider."""
+_LATE_PAYMENT: Final[Instant] = HOUR
+"""How long after a comparison has seen an ended attempt a payment of it may still come."""
 
 Sums = dict[str, dict[str, int]]
 """Minor units by currency and by kind of movement."""
@@ -36,6 +41,8 @@ class Comparison:
     saves: int = 0
     reading_again_from: Instant | None = None
     """Where the second reading goes on. None: it is complete."""
+    orphans_since: Instant = 0
+    """Ended attempts of purchases that changed at this instant or later are looked at again."""
     position: ScanPosition | None = None
     finished_at: Instant | None = None
     purchases: int = 0
@@ -58,6 +65,20 @@ class Comparison:
         self.differences_count += 1
         if len(self.differences) < MAX_LISTED_DIFFERENCES:
             self.differences.append(record)
+
+
+def orphans_since(previous: Comparison | None, now: Instant) -> Instant:
+    """Return since when ended attempts are looked at: all that the comparison before cannot have seen.
+
+    A payment may come late to an attempt that has ended, so the periods overlap. Each orphan is seen however long no
+    comparison ran, up to :data:`OLDEST_ORPHAN`.
+    """
+    if previous is None:
+        return now - OLDEST_ORPHAN
+    since = previous.started_at - _LATE_PAYMENT
+    if previous.finished_at is None or previous.failed:
+        since = min(since, previous.orphans_since)
+    return max(now - OLDEST_ORPHAN, since)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from chalicelib.payments import (
     AuthorisationRequest,
     EventKind,
     Gateway,
+    NotCertainError,
     OutcomeUnknownError,
     ProviderEvent,
     SandboxGateway,
@@ -161,5 +162,5 @@ class SimulatedProvider:
         if found_by_id or self._world.searchable_from.get((purchase_id, attempt), simulated_now) <= simulated_now:
             return payment
         if since is not None and simulated_now - since < self._world.search_lag:
-            raise OutcomeUnknownError
+            raise NotCertainError
         return None
