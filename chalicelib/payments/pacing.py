@@ -52,9 +52,9 @@ class Unpaced:
 class SharedPacer:
     """A pacer over buckets that all processes share. One write a call (1 WCU), two when the line begins or ends.
 
-    Clocks have to agree within a second, as AWS's time service keeps them. They shift turns against each other by what
-    they differ, so the paces have to lie below the provider's limits. A process whose clock is further ahead than
-    ``HORIZON`` takes the only turns: all others are refused while it calls.
+    Clocks shift turns against each other by what they differ, so the paces have to lie below the provider's limits. At
+    four fifths of a limit, clocks have to agree within a quarter of a second. A process whose clock is further ahead
+    than ``HORIZON`` takes the only turns: all others are refused while it calls.
     """
 
     def __init__(self, turns: TurnStore, pace: Pace, clock: Clock, sleep: Callable[[float], object]) -> None:
