@@ -5,6 +5,8 @@ from chalicelib.recovery.audit_report import MAX_DETAIL, build_audit_report
 from chalicelib.recovery.discrepancies import DropAudit
 from chalicelib.recovery.expected_holds import HoldFault
 from chalicelib.recovery.reconciliation import (
+    MAX_READ_AGAIN,
+    READ_AGAIN,
     ClearingRow,
     Comparison,
     DifferenceKind,
@@ -18,6 +20,8 @@ from chalicelib.recovery.repair_drop import RepairReport, repair_stock
 
 __all__ = [
     "MAX_DETAIL",
+    "MAX_READ_AGAIN",
+    "READ_AGAIN",
     "ClearingRow",
     "Comparison",
     "DifferenceKind",

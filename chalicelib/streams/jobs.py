@@ -9,9 +9,16 @@ from typing import Any
 from chalicelib import recovery
 from chalicelib.errors import LivedropError
 from chalicelib.finance import Exporter, Exports
-from chalicelib.instants import Clock, Instant, rfc3339
+from chalicelib.instants import DAY, Clock, Instant, rfc3339
 from chalicelib.purchase import CheckoutContext, EnqueueCapture
-from chalicelib.recovery import MAX_DETAIL, ReconciliationReport, build_audit_report, repair_stock
+from chalicelib.recovery import (
+    MAX_DETAIL,
+    MAX_READ_AGAIN,
+    READ_AGAIN,
+    ReconciliationReport,
+    build_audit_report,
+    repair_stock,
+)
 from chalicelib.streams.batch import each_message
 from chalicelib.streams.messaging import Queue
 from chalicelib.telemetry import count, logger, report_broken_invariant
@@ -75,7 +82,8 @@ def reconcile_payments(
 ) -> dict[str, Any]:
     """Follow the provider's balance and go on with the comparison of orders, for at most ``time_limit`` milliseconds.
 
-    ``begin`` in the request begins a new comparison. A schedule and ``livedrop payments reconcile`` call this function
+    ``begin`` in the request begins a new comparison, and ``days`` is how many days before it are read again: 2 by
+    default, 30 at most. A schedule and ``livedrop payments reconcile`` call this function
     until the report is complete.
     """
     began_at = clock()
@@ -85,6 +93,7 @@ def reconcile_payments(
         clock,
         lambda: clock() - began_at >= time_limit,
         begin=request.get("begin", False),
+        read_again=min(request["days"] * DAY, MAX_READ_AGAIN) if "days" in request else READ_AGAIN,
     )
     return _reconciliation_report(report)
 
@@ -106,6 +115,8 @@ def _reconciliation_report(report: ReconciliationReport) -> dict[str, Any]:
             "purchases", "orders", "movements", "foreign", "enqueued", "refunds_recorded", "disputes_recorded",
             "failed", "differences_count", "differences",
         )  # fmt: skip
+        if comparison.reading_again_from is not None:
+            record["reading_again_from"] = rfc3339(comparison.reading_again_from)
         record |= {"began_at": rfc3339(comparison.started_at)} | {name: getattr(comparison, name) for name in names}
     if report.statement is not None:
         record["clearing"] = [asdict(row) | {"difference": row.difference} for row in report.statement]

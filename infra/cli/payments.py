@@ -18,14 +18,20 @@ errors = Console(stderr=True, highlight=False)
 
 
 @app.command()
-def reconcile(*, stack: StackOption = None) -> None:
+def reconcile(
+    *,
+    days: Annotated[
+        int, typer.Option(min=2, max=30, help="Days before it whose movements are read from the provider again.")
+    ] = 2,
+    stack: StackOption = None,
+) -> None:
     """Compare every order with what moved the shop's balance at the provider, and finish what lost webhooks left open.
 
     Prints the other differences and the clearing statement. Exits with 1 when there is a difference, or when the
     provider did not answer: a person has to check.
     """
     deployed = DeployedStack.of(stack)
-    report = until_complete(lambda begin: deployed.invoke_maintenance({"reconcile": {"begin": begin}}))
+    report = until_complete(lambda begin: deployed.invoke_maintenance({"reconcile": {"begin": begin, "days": days}}))
     console.print_json(data=report)
     differing = [row for row in report.get("clearing") or [] if row["difference"]]
     if not report["complete"] or report["differences_count"] or differing or "clearing" not in report:
@@ -39,7 +45,8 @@ def until_complete(run: Callable[[bool], dict[str, Any]]) -> dict[str, Any]:
     """
     report, seen = run(True), None
     while not report["complete"]:
-        progress = report["movements_until"], report.get("purchases"), report.get("movements")
+        names = ("movements_until", "purchases", "movements", "reading_again_from")
+        progress = tuple(report.get(name) for name in names)
         errors.print(f"movements until {progress[0]} stored, {progress[1] or 0} purchases compared")
         if not report["provider_available"]:
             errors.print(f"the provider does not say what moved: {report['provider_problem']}")

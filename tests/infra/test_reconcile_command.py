@@ -47,6 +47,12 @@ def test_comparison_begins_once_all_movements_are_stored_and_goes_on_until_it_is
     )
 
 
+def test_reading_days_again_is_progress() -> None:
+    first, second = (a_report(reading_again_from=f"2026-11-{day}T00:00:00.000Z") for day in ("03", "17"))
+    done = a_report(complete=True)
+    assert run(first, second, done) == (done, [True, False, False])
+
+
 def test_run_that_comes_no_further_ends_the_command() -> None:
     stuck = a_report(purchases=10_000)
     assert run(stuck, stuck) == (stuck, [True, False])

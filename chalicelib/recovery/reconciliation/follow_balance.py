@@ -30,6 +30,9 @@ MAX_MOVEMENTS_IN_WINDOW: Final = 2_000
 READ_AGAIN: Final[Instant] = 2 * DAY
 """How much before the cursor a comparison reads again: a night, and one that failed."""
 
+MAX_READ_AGAIN: Final[Instant] = 30 * DAY
+"""How much before the cursor an operator may have read again."""
+
 _FIRST_WINDOW: Final[Instant] = HOUR
 _MIN_WINDOW: Final[Instant] = MINUTE
 _MAX_WINDOW: Final[Instant] = DAY

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from chalicelib.instants import DAY, HOUR, SECOND
 from chalicelib.recovery import reconcile_payments
 from chalicelib.refunds import record_dispute
+from chalicelib.streams import jobs
+from chalicelib.streams.messaging import Queue
 from tests.builders.shop import ShopFixture
 from tests.doubles.stripe.api import Request
 from tests.doubles.stripe.balance import post
 from tests.doubles.stripe.faults import Fault
 from tests.doubles.stripe.state import Record, wire
+from tests.fakes.aws import in_memory_aws
 from tests.recovery.reconciliation.test_reconcile_stripe import an_account, night, payment_of
 from tests.refunds.ledger_shop import LedgerShop, a_ledger_shop
 
@@ -73,6 +78,28 @@ def test_dispute_counts_by_what_was_withdrawn_and_what_returned(shop: ShopFixtur
     record_dispute(stripe_shop.context, paid.id, dispute, stripe_shop.now)
     assert stripe_shop.read(paid).disputes[0].withdrawn == (500 - returned if returned else 300)
     assert [night(stripe_shop).differences for _ in range(4)] == [[]] * 4
+
+
+def test_movement_that_is_listed_days_late_is_found_when_its_days_are_read_again(shop: ShopFixture) -> None:
+    stripe_shop = a_ledger_shop(shop, an_account())
+    paid = stripe_shop.pay(("mug", 1))
+    stripe_shop.account.advance(10)
+    stripe_shop.account.console_refund(payment_of(paid), 100)
+    listed = stripe_shop.account.state.records["balance_transaction"]
+    late = listed.pop(next(name for name, one in listed.items() if one["type"] == "refund"))
+    assert [night(stripe_shop).differences for _ in range(3)] == [[]] * 3
+    listed[late["id"]] = late
+
+    def ask(**request: int) -> dict[str, Any]:
+        stripe_shop.account.advance(HOUR / SECOND)
+        asked = {"begin": True, **request}
+        return jobs.reconcile_payments(
+            asked, stripe_shop.context, Queue(in_memory_aws().clients["sqs"], "captures"), lambda: stripe_shop.now, HOUR
+        )
+
+    assert [row["difference"] for row in ask()["clearing"]] == [-100]
+    assert [row["difference"] for row in ask(days=30)["clearing"]] == [0]
+    assert [one.amount for one in stripe_shop.read(paid).refunds] == [100]
 
 
 def test_refund_that_settles_to_nothing_is_no_difference(shop: ShopFixture) -> None:
