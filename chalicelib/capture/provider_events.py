@@ -26,6 +26,9 @@ from chalicelib.telemetry import count, logger
 IN_PROGRESS_RETRY_SECONDS: Final = 15
 """When to process an event again whose attempt another worker may be paying for at this moment."""
 
+_ENDED: Final = frozenset({PurchaseState.OPEN, PurchaseState.CANCELLED})
+"""The states without a running attempt: what its payment still holds is voided, at whatever total the basket has."""
+
 EventOutcome = AttemptOutcome | EventHandled | EventPostponed
 """How one run of the capture worker left an event: as its attempt, where it is about a payment."""
 
@@ -87,11 +90,13 @@ def _process_payment_event(context: CheckoutContext, event: ProviderEvent, now: 
     if purchase is None or event.attempt is None:
         _report_unmatched(event, "payment event matches no order")
         return EventHandled()
-    if purchase.attempt == event.attempt and _differs_from_order(purchase, event):
+    has_ended = purchase.attempt != event.attempt or purchase.state in _ENDED
+    if not has_ended and _differs_from_order(purchase, event):
         count("payment_event_mismatches")
         extra = {"event": event.id, "purchase": log_reference(purchase.id)}
         logger.error("payment event differs from its order", extra=extra)
-        return EventHandled()
+        if purchase.state is not PurchaseState.ON_HOLD:  # whose order notes what was received
+            return EventHandled()
     is_in_progress = purchase.state is PurchaseState.PLACED and purchase.attempt == event.attempt
     if is_in_progress and purchase.placed_at is not None and now - purchase.placed_at < SETTLE_PERIOD:
         return EventPostponed(IN_PROGRESS_RETRY_SECONDS)

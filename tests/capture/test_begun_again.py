@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.capture import fail_attempt
-from chalicelib.capture.attempt import Paid, Superseded
+from chalicelib.capture.attempt import Failed, Paid, Superseded
+from chalicelib.checkout import update_purchase
 from chalicelib.errors import WriteConflict
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import OutcomeUnknownError
 from chalicelib.payments.stripe.gateway import StripeGateway
 from chalicelib.purchase import Purchase, PurchaseState
+from tests.builders.purchases import a_purchase_request
 from tests.builders.shop import ShopFixture, once
 from tests.builders.stripe_shop import MINUTES_TO_CERTAINTY, StripeShop, a_stripe_shop
 from tests.doubles.stripe import faults
@@ -92,6 +94,22 @@ def test_first_payment_that_comes_late_is_voided_when_its_event_names_it(
     assert stripe_shop.intents() == {second: "succeeded", first: "canceled"}
     assert (stripe_shop.received(), counted) == (placed.totals.total, ["authorisations_voided"])
     assert stripe_shop.read(placed).state is PurchaseState.PAID
+
+
+@pytest.mark.parametrize("units", [1, 2])
+def test_late_payment_of_an_ended_attempt_is_voided_at_whatever_total_the_basket_has(
+    stripe_shop: StripeShop, units: int
+) -> None:
+    placed = placed_with_unknown_outcome(stripe_shop, faults.late(20 * MINUTE), "pm_card_visa_1")
+    stripe_shop.advance(MINUTES_TO_CERTAINTY * MINUTE)
+    stripe_shop.account.fail_next(CREATE, faults.refused("generic_decline"))
+    assert stripe_shop.process(placed, tried=True) == Failed("generic_decline")
+    update_purchase(stripe_shop.context, placed.id, a_purchase_request(("mug", units), key="more"), stripe_shop.now)
+    stripe_shop.advance(20 * MINUTE)
+    (late,) = (one for one, status in stripe_shop.intents().items() if status == "requires_capture")
+    assert stripe_shop.process_event_of(late, AUTHORISED) == Superseded()
+    assert stripe_shop.intents()[late] == "canceled"
+    assert stripe_shop.read(placed).state is PurchaseState.OPEN
 
 
 def test_event_of_a_late_first_payment_does_not_capture_beside_the_chosen_one(

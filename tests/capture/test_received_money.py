@@ -50,10 +50,12 @@ def test_part_captured_in_the_console_leaves_the_order_on_hold(
     assert on_hold.version == placed.version + 2, "the amount is written once"
 
 
-def test_order_of_another_amount_is_not_released(stripe_shop: StripeShop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_order_of_another_amount_is_not_released_once_its_event_has_come(
+    stripe_shop: StripeShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     placed, intent = authorised_on_hold(stripe_shop, monkeypatch)
     stripe_shop.account.console_capture(intent, 100)
-    stripe_shop.process(placed)
+    assert stripe_shop.process_event_of(intent, "payment_intent.succeeded") == PutOnHold()
     with pytest.raises(Conflict, match="received 100 of 1670 GBP") as refused:
         release_from_hold(stripe_shop.context, placed.id, "ann", stripe_shop.now)
     assert refused.value.code == "captured_amount_differs"
