@@ -119,8 +119,9 @@ def void_orphaned_authorisation(
     provider cannot look up for certain. The event of such a payment names it, and its hold expires by itself.
     """
     chosen = purchase.payment.provider_id if purchase.payment else None
-    is_current = purchase.attempt == attempt and purchase.state not in {PurchaseState.OPEN, PurchaseState.CANCELLED}
-    if is_current and (chosen is None or provider_id in {None, chosen}):
+    is_running = purchase.state not in {PurchaseState.OPEN, PurchaseState.CANCELLED}
+    is_chosen = chosen is not None and provider_id == chosen  # whatever attempt its metadata name after an edit
+    if is_running and (is_chosen or (purchase.attempt == attempt and None in {chosen, provider_id})):
         return
     began_at = purchase.placed_at if attempt == purchase.attempt else purchase.created_at
     since = min(now, purchase.updated_at + LATE_PAYMENT)

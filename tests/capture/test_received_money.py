@@ -127,6 +127,25 @@ def test_money_that_was_returned_is_no_capture_without_an_order(
     assert alarms == ["captured_amount_differs"]
 
 
+@pytest.mark.parametrize("attempt", ["7", ""])
+def test_order_is_paid_by_a_payment_whose_metadata_staff_edited(
+    stripe_shop: StripeShop, monkeypatch: pytest.MonkeyPatch, counted: list[str], attempt: str
+) -> None:
+    placed = stripe_shop.place()
+
+    def edit() -> None:
+        for name in stripe_shop.intents():
+            stripe_shop.account.client().v1.payment_intents.update(name, {"metadata": {"attempt": attempt}})
+
+    once(monkeypatch, StripeGateway, "capture", before=edit)
+    assert stripe_shop.process(placed) == Paid()
+    (intent,) = stripe_shop.intents()
+    if attempt:
+        assert stripe_shop.process_event_of(intent, "payment_intent.succeeded") == Superseded()
+    paid = stripe_shop.read(placed)
+    assert (paid.state, stripe_shop.received(), counted) == (PurchaseState.PAID, paid.totals.total, [])
+
+
 @pytest.mark.parametrize(
     ("amount", "status"), [(400, OrderStatus.PART_REFUNDED), (None, OrderStatus.REFUNDED)], ids=["part", "whole"]
 )

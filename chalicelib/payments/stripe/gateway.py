@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from chalicelib.errors import InvariantBroken
 from chalicelib.instants import HOUR, Instant
 from chalicelib.payments.gateway import AuthorisationRequest, NothingBegunError, OutcomeUnknownError
 from chalicelib.payments.results import (
@@ -34,7 +33,6 @@ from chalicelib.payments.stripe.currencies import charge_problem, to_provider_am
 from chalicelib.payments.stripe.disputes import StripeDisputes
 from chalicelib.payments.stripe.errors import TOKEN_PARAMETERS, Call, Sort, SortedError, StripeAnswerError, end_code_of
 from chalicelib.payments.stripe.intents import (
-    attempt_in,
     is_proved,
     requires_proof,
     to_captured,
@@ -146,7 +144,6 @@ class StripeGateway:
         Raises:
             OutcomeUnknownError: Stripe gave no readable answer, or is still capturing.
             ProviderBusyError: Stripe carried nothing out.
-            InvariantBroken: the payment is of another attempt.
         """
         sent = {"amount_to_capture": to_provider_amount(amount, currency)}
         options = {"idempotency_key": f"{provider_id}:{attempt}:capture:{now}"}
@@ -160,9 +157,6 @@ class StripeGateway:
             raise
         except OutcomeUnknownError:
             intent = self._read(provider_id)
-        about = attempt_in(intent.metadata, self._mark)
-        if about is not None and about[1] != attempt:
-            raise InvariantBroken("The payment to capture is of another attempt.")
         if intent.status == "succeeded":
             return to_captured(intent)
         if intent.status == "canceled":
@@ -174,12 +168,8 @@ class StripeGateway:
 
         Raises:
             OutcomeUnknownError: Stripe gave no readable answer, or has no such intent.
-            ValueError: the intent is of another attempt.
         """
         intent = self._read(provider_id)
-        about = attempt_in(intent.metadata, self._mark)
-        if about is not None and about[1] != attempt:
-            raise ValueError(f"The payment is not of attempt {attempt}.")
         return self._cancel(intent, f"{provider_id}:{attempt}:cancel:{now}")
 
     def _cancel(self, intent: Any, key: str) -> bool:
