@@ -10,6 +10,7 @@ from typing import Final
 from chalicelib.errors import BadInput, Conflict, WriteConflict
 from chalicelib.ids import short_digest
 from chalicelib.instants import Instant
+from chalicelib.payments import DisputeStatus
 from chalicelib.purchase import (
     CheckoutContext,
     Purchase,
@@ -87,7 +88,7 @@ def _execute_refund(
     finished = finish_refund(context, recorded, refund_id, now)
     refund = _refund_of(finished, request)
     if refund.failure_code in _DISPUTED_CODES:
-        raise _order_disputed()
+        raise _order_disputed(finished)
     if refund.failure_code is not None:
         detail = "The provider has less left of this payment than the refund asks for. Nothing was refunded."
         if refund.provider_id is not None:
@@ -100,8 +101,10 @@ def _refund_of(purchase: Purchase, request: RefundRequest) -> Refund:
     return next(refund for refund in purchase.refunds if refund.key == short_digest(request.key))
 
 
-def _order_disputed() -> Conflict:
+def _order_disputed(purchase: Purchase) -> Conflict:
     detail = "The buyer disputes this payment at the bank. Answer the dispute at the provider. Nothing was refunded."
+    if not is_disputed(purchase) and any(dispute.status == DisputeStatus.LOST for dispute in purchase.disputes):
+        detail = "The buyer has the money back: the dispute of this payment is lost. Nothing more was refunded."
     return Conflict(detail, code="order_disputed")
 
 
@@ -122,7 +125,7 @@ def _record_refund(context: CheckoutContext, purchase: Purchase, request: Refund
 
 def _version_with_requested_refund(purchase: Purchase, request: RefundRequest, now: Instant) -> Purchase:
     if is_disputed(purchase):
-        raise _order_disputed()
+        raise _order_disputed(purchase)
     parts_before = sum(len(refund.lines) for refund in purchase.refunds)
     max_new_parts = len(request.lines) if request.amount is None else len(purchase.lines)
     if not request.full and (len(purchase.refunds) >= MAX_REFUNDS or parts_before + max_new_parts > MAX_REFUND_LINES):
