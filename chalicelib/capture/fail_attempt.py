@@ -120,7 +120,7 @@ def void_orphaned_authorisation(
     """
     chosen = purchase.payment.provider_id if purchase.payment else None
     is_running = purchase.state not in {PurchaseState.OPEN, PurchaseState.CANCELLED}
-    is_chosen = chosen is not None and provider_id == chosen  # whatever attempt its metadata name after an edit
+    is_chosen = chosen is not None and provider_id == chosen  # its metadata may name another attempt
     if is_running and (is_chosen or (purchase.attempt == attempt and None in {chosen, provider_id})):
         return
     began_at = purchase.placed_at if attempt == purchase.attempt else purchase.created_at

@@ -27,7 +27,7 @@ IN_PROGRESS_RETRY_SECONDS: Final = 15
 """When to process an event again whose attempt another worker may be paying for at this moment."""
 
 _ENDED: Final = frozenset({PurchaseState.OPEN, PurchaseState.CANCELLED})
-"""The states without a running attempt: what its payment still holds is voided, at whatever total the basket has."""
+"""The states without a running attempt. Their total says nothing about its payment, because the buyer may change it."""
 
 EventOutcome = AttemptOutcome | EventHandled | EventPostponed
 """How one run of the capture worker left an event: as its attempt, where it is about a payment."""

@@ -82,10 +82,10 @@ def a_stripe_shop(shop: ShopFixture, **behaviour: Any) -> StripeShop:
 
 
 def authorised_on_hold(
-    stripe_shop: StripeShop, monkeypatch: pytest.MonkeyPatch, token: str = VISA
+    stripe_shop: StripeShop, monkeypatch: pytest.MonkeyPatch, token: str = VISA, *, drop: str = "mug"
 ) -> tuple[Purchase, str]:
     """Put an order on hold between its authorisation and its capture. Return it with its intent."""
-    placed = stripe_shop.place(token)
+    placed = stripe_shop.place(token, drop=drop)
     hold = partial(put_on_hold, stripe_shop.context, placed.id, "ann", stripe_shop.now)
     once(monkeypatch, StripeGateway, "authorise", after=hold)
     with pytest.raises(WriteConflict):

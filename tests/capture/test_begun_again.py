@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from chalicelib.capture import fail_attempt
-from chalicelib.capture.attempt import Failed, Paid, Superseded
+from chalicelib.capture import cancel_order, fail_attempt
+from chalicelib.capture.attempt import Failed, Paid, PutOnHold, Superseded
 from chalicelib.checkout import update_purchase
 from chalicelib.errors import WriteConflict
 from chalicelib.instants import MINUTE, SECOND
@@ -97,7 +99,7 @@ def test_first_payment_that_comes_late_is_voided_when_its_event_names_it(
 
 
 @pytest.mark.parametrize("units", [1, 2])
-def test_late_payment_of_an_ended_attempt_is_voided_at_whatever_total_the_basket_has(
+def test_late_payment_of_an_ended_attempt_is_voided_even_if_the_buyer_changed_the_purchase(
     stripe_shop: StripeShop, units: int
 ) -> None:
     placed = placed_with_unknown_outcome(stripe_shop, faults.late(20 * MINUTE), "pm_card_visa_1")
@@ -132,6 +134,37 @@ def test_event_of_a_late_first_payment_does_not_capture_beside_the_chosen_one(
     assert stripe_shop.intents()[first[0]] == "canceled"
     assert stripe_shop.received() == placed.totals.total
     assert stripe_shop.read(placed).state is PurchaseState.PAID
+
+
+def test_both_payments_of_an_order_that_is_cancelled_on_hold_are_voided(stripe_shop: StripeShop) -> None:
+    placed = placed_with_unknown_outcome(stripe_shop, faults.late(5 * MINUTE))
+    context = replace(stripe_shop.context, order_hold_channels=frozenset({placed.channel or ""}))
+    stripe_shop.shop = replace(stripe_shop.shop, context=context)
+    stripe_shop.advance(MINUTES_TO_CERTAINTY * MINUTE)
+    assert stripe_shop.process(placed, tried=True) == PutOnHold()
+    stripe_shop.advance(2 * MINUTE)
+    assert list(stripe_shop.intents().values()) == ["requires_capture"] * 2
+    cancel_order(stripe_shop.context, placed.id, "cancel", "", "ann", stripe_shop.now)
+    assert list(stripe_shop.intents().values()) == ["canceled"] * 2
+    assert stripe_shop.read(placed).state is PurchaseState.CANCELLED
+
+
+def test_both_payments_of_an_attempt_whose_capture_fails_are_voided(
+    stripe_shop: StripeShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed = placed_with_unknown_outcome(stripe_shop, faults.late(5 * MINUTE))
+    stripe_shop.advance(MINUTES_TO_CERTAINTY * MINUTE)
+
+    def first_payment_comes_and_the_second_is_cancelled_in_the_console() -> None:
+        (second,) = stripe_shop.intents()
+        stripe_shop.account.console_cancel(second)
+        stripe_shop.advance(2 * MINUTE)
+        assert sorted(stripe_shop.intents().values()) == ["canceled", "requires_capture"]
+
+    once(monkeypatch, StripeGateway, "capture", before=first_payment_comes_and_the_second_is_cancelled_in_the_console)
+    assert stripe_shop.process(placed, tried=True) == Failed("voided")
+    assert list(stripe_shop.intents().values()) == ["canceled"] * 2
+    assert stripe_shop.read(placed).state is PurchaseState.OPEN
 
 
 def test_event_that_names_the_payment_spares_the_look_up(stripe_shop: StripeShop) -> None:

@@ -16,10 +16,11 @@ from chalicelib.checkout import find_purchase
 from chalicelib.errors import Conflict
 from chalicelib.instants import DAY, MINUTE
 from chalicelib.payments.stripe.gateway import StripeGateway
-from chalicelib.purchase import CheckoutResult, PurchaseState
+from chalicelib.purchase import CheckoutResult, PurchaseState, money_at_provider
 from chalicelib.purchase.order_status import OrderStatus, order_status_of
 from tests.builders.shop import ShopFixture, once
 from tests.builders.stripe_shop import StripeShop, a_stripe_shop, authorised_on_hold
+from tests.recovery.reconciliation.test_reconcile_stripe import an_icelandic_shop
 
 
 @pytest.fixture
@@ -127,6 +128,22 @@ def test_money_that_was_returned_is_no_capture_without_an_order(
     assert alarms == ["captured_amount_differs"]
 
 
+def test_more_than_the_total_is_refunded_and_the_attempt_ends(
+    stripe_shop: StripeShop, monkeypatch: pytest.MonkeyPatch, counted: list[str]
+) -> None:
+    placed = stripe_shop.place()
+
+    def take_more() -> None:
+        (intent,) = stripe_shop.intents()
+        stripe_shop.account.increment_authorization(intent, 2_000)
+        stripe_shop.account.console_capture(intent)
+
+    once(monkeypatch, StripeGateway, "capture", before=take_more)
+    assert stripe_shop.process(placed) == Failed("captured_amount_differs")
+    assert (stripe_shop.received(), refunded(stripe_shop), counted) == (2_000, 2_000, ["captured_amount_differs"])
+    assert stripe_shop.read(placed).state is PurchaseState.OPEN
+
+
 @pytest.mark.parametrize("attempt", ["7", ""])
 def test_order_is_paid_by_a_payment_whose_metadata_staff_edited(
     stripe_shop: StripeShop, monkeypatch: pytest.MonkeyPatch, counted: list[str], attempt: str
@@ -161,3 +178,19 @@ def test_refund_made_in_the_console_before_the_order_was_paid_is_recorded(
     assert (order_status_of(paid), [one.amount for one in paid.refunds]) == (status, [amount or placed.totals.total])
     assert stripe_shop.process(placed) == Superseded()
     assert stripe_shop.read(placed) == paid
+
+
+def test_fraction_of_a_krona_less_than_the_total_leaves_the_order_on_hold_and_is_refunded(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_iceland = an_icelandic_shop(shop)
+    placed, intent = authorised_on_hold(in_iceland, monkeypatch, drop="map")
+    in_iceland.account.console_capture(intent, 5_049_950)
+    assert in_iceland.process(placed) == PutOnHold()
+    on_hold = in_iceland.shop.read(placed.id)
+    assert on_hold.payment is not None
+    assert (on_hold.payment.captured, on_hold.totals.total) == (50_499, 50_500)
+    assert money_at_provider(in_iceland.context, on_hold, in_iceland.now).amount == 50_499
+    cancel_order(in_iceland.context, placed.id, "cancel", "", "ann", in_iceland.now)
+    assert in_iceland.shop.read(placed.id).state is PurchaseState.CANCELLED
+    assert refunded(in_iceland) == 5_049_900

@@ -96,6 +96,12 @@ class Console:
         sent = {} if amount is None else {"amount_to_capture": amount}
         return captures.capture(self._at_present(), intent, sent)
 
+    def increment_authorization(self, intent: str, amount: int) -> Record:
+        """Raise the amount of a hold, as other software may (P3, D)."""
+        charge = self.state.get(intent)["latest_charge"]
+        self.state.change(self.state.get(charge), amount=amount)
+        return self.state.change(self.state.get(intent), amount=amount, amount_capturable=amount)
+
     def console_cancel(self, intent: str, reason: str | None = "requested_by_customer") -> Record:
         """Cancel in the console."""
         return payment_intents.cancel(self._at_present(), intent, {"cancellation_reason": reason})
