@@ -10,7 +10,7 @@ from chalicelib.purchase import Purchase
 from chalicelib.refunds import record_dispute, refund_order
 from tests.builders.purchases import NOW, a_refund_request
 from tests.builders.shop import ShopFixture
-from tests.doubles.stripe import Account, Behaviour
+from tests.doubles.stripe import Account, Behaviour, disputes
 from tests.refunds.ledger_shop import TIME_ZONE, LedgerShop, a_ledger_shop
 
 HOUR = 3_600
@@ -65,3 +65,17 @@ def test_loss_whose_amount_changes_is_restored_and_another_loss_is_recorded(
         withdrawn,
         None,
     )
+
+
+def test_money_withdrawn_again_is_lost_also_where_the_account_settles_in_another_currency(shop: ShopFixture) -> None:
+    """Movements in the currency of settlement: withdrawn, returned, withdrawn again."""
+    stripe_shop = a_ledger_shop(shop, Account(Behaviour.kind(settlement_currency="eur")))
+    lost, name = a_lost_order(stripe_shop)
+    stripe_shop.account.win_dispute(name)
+    stripe_shop.pass_time(HOUR)
+    assert lost_in_ledger(stripe_shop.read(lost)) == 0
+    disputes.withdraw_funds(stripe_shop.account._at_present(), name)
+    stripe_shop.account.lose_dispute(name)
+    stripe_shop.pass_time(HOUR)
+    order = stripe_shop.read(lost)
+    assert (lost_in_ledger(order), order.disputes[0].withdrawn_of_order) == (-500, 500)
