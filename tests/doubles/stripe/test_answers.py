@@ -165,6 +165,10 @@ SWITCHES: dict[str, tuple[Behaviour, Trigger]] = {
         _late_capture,
     ),
     "charge_already_captured": (Behaviour(captured_code="charge_already_captured"), TRIGGERS["already_captured"]),
+    "no_search": (
+        Behaviour(search=False),
+        lambda _, client: client.v1.payment_intents.search({"query": "status:'succeeded'"}),
+    ),
     "rate_limit_resource-specific": (Behaviour(max_updates_an_hour=2), lambda _, client: _often_updated(client)),
 }
 FORCED = (

@@ -110,7 +110,7 @@ class PurchaseWorld:
             attempt_keys = [key["k"] for key in item["keys"] if key.get("at")]
             assert len(attempt_keys) == len(set(attempt_keys)), "two attempts of one request"
             if item["state"] == "paid":
-                restocked = (part["q"] for one in item.get("refunds", ()) if one.get("re") for part in one["l"])
+                restocked = (part["q"] for one in item.get("refunds", ()) if one.get("re") for part in one.get("l", ()))
                 wanted = sum(line["q"] for line in item["lines"]) - sum(restocked)
                 assert sold[item_key[1].removeprefix("PURCHASE#")[:9]] >= wanted, "paid without its units"
 
