@@ -18,7 +18,8 @@ ORDERS_A_DAY = 8 if DAYS <= 60 else 3
 
 HAPPENED = (
     "refund", "refund_in_console", "fail_refund", "open_dispute", "go_on_with_dispute", "pay_by_other_software",
-    "fail_payout", "payout_now", "events lost", "ledger messages lost", "runs cut short", "refunds recorded at night",
+    "win_dispute", "lose_dispute", "fail_payout", "payout_now", "events lost", "ledger messages lost", "runs cut short",
+    "refunds recorded at night",
 )  # fmt: skip
 """Each of these has to happen in a run, so that the run shows anything."""
 

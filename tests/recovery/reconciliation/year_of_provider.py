@@ -168,7 +168,9 @@ class YearOfProvider:
             self.account.escalate_inquiry(dispute["id"])
             return
         steps = (self.account.submit_evidence, self.account.win_dispute, self.account.lose_dispute)
-        self.random.choice(steps)(dispute["id"])
+        step = self.random.choice(steps)
+        step(dispute["id"])
+        self.seen[step.__name__] += 1
 
     def fail_refund(self) -> None:
         done = [one for one in self.account.records("refund")[-40:] if one["status"] == "succeeded"]
