@@ -80,9 +80,9 @@ def budgets_released_last(patch: pytest.MonkeyPatch) -> None:
         return tuple(one.model_copy(update={"budget_holds": ()}) for one in purchase.discounts)
 
     def then_release(
-        context: CheckoutContext, purchase: Purchase, failure: str, provider_id: str | None, now: int
+        context: CheckoutContext, purchase: Purchase, failure: str, provider_id: str | None, now: int, **more: Any
     ) -> Failed:
-        failed = end(context, purchase, failure, provider_id, now)
+        failed = end(context, purchase, failure, provider_id, now, **more)
         discount_budgets.release_budgets(context, purchase, now)
         return failed
 
