@@ -6,6 +6,7 @@ moto runs in the test process. The emulator is the AWS engine of the local stack
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -43,6 +44,14 @@ class Tables:
     stock: str
     commerce: str
     sandbox: str
+
+
+@pytest.fixture
+def without_logs() -> Iterator[None]:
+    """Disable logs: a long run writes hundreds of thousands of lines."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture

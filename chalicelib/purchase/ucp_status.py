@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from chalicelib.discounts import RejectionReason, normalise_code
 from chalicelib.instants import SECOND, Instant, rfc3339
+from chalicelib.payments import NOT_PROVED
 from chalicelib.purchase.model import Purchase, PurchaseState
 from chalicelib.purchase.requests import CheckoutResult, Message
 
@@ -108,20 +111,21 @@ def _failure_message(purchase: Purchase) -> tuple[Message, ...]:
     if failure == "out_of_stock":
         content = "Units, or the budget of a discount, were gone before the order was placed. Nothing was charged."
         return (Message("out_of_stock", content),)
-    if failure == "payment_timed_out":
-        content = "The payment provider did not confirm in time, and nothing was charged. Try again or pay another way."
-        return (Message("payment_failed", content, path="$.payment.instruments[0]", extra={"reason": failure}),)
-    if failure == "authentication_not_proved":
-        content = "The card could not confirm its holder, and nothing was charged. Use another card."
-        return (Message("payment_failed", content, path="$.payment.instruments[0]", extra={"reason": failure}),)
-    if failure == "captured_amount_differs":
-        content = "The provider took another amount than the total, and it is refunded. Try again or pay another way."
-        return (Message("payment_failed", content, path="$.payment.instruments[0]", extra={"reason": failure}),)
-    if failure == "return_refused":
-        content = "The provider took another amount than the total and refuses to refund it. The seller must settle it."
-        return (Message("payment_failed", content, path="$.payment.instruments[0]", extra={"reason": failure}),)
-    content = f"The payment failed ({failure}). Nothing was charged. Try again or pay another way."
+    content = _FAILED_PAYMENTS.get(failure, f"The payment failed ({failure}). {_NOTHING_CHARGED}")
     return (Message("payment_failed", content, path="$.payment.instruments[0]", extra={"reason": failure}),)
+
+
+_NOTHING_CHARGED: Final = "Nothing was charged. Try again or pay another way."
+_FAILED_PAYMENTS: Final = {
+    NOT_PROVED: "The card could not confirm its holder, and nothing was charged. Use another card.",
+    "payment_timed_out": "The payment provider did not confirm in time, and nothing was charged. "
+    "Try again or pay another way.",
+    "captured_amount_differs": "The provider took another amount than the total, and it is refunded. "
+    "Try again or pay another way.",
+    "return_refused": "The provider took another amount than the total and refuses to refund it. "
+    "The seller must settle it.",
+}
+"""The sentence for the buyer, by failure. The product gives these failures; the provider gives the others."""
 
 
 # UCP's codes for rejected discounts (discount extension, "Rejected Codes"). The field `reason` has our own, finer code.

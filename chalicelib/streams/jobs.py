@@ -93,7 +93,7 @@ def reconcile_payments(
         clock,
         lambda: clock() - began_at >= time_limit,
         begin=request.get("begin", False),
-        read_again=min(request["days"] * DAY, MAX_READ_AGAIN) if "days" in request else READ_AGAIN,
+        look_back=min(request["days"] * DAY, MAX_READ_AGAIN) if "days" in request else READ_AGAIN,
     )
     return _reconciliation_report(report)
 

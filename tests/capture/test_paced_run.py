@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,19 +15,14 @@ from tests.capture.paced_run import WORKERS, PacedRun
 from tests.doubles.stripe import faults
 from tests.doubles.stripe.rates import ENDPOINT, LIVE
 
+pytestmark = pytest.mark.usefixtures("without_logs")
+
 ORDERS = int(os.environ.get("LIVEDROP_ORDERS", "200"))
 RATE, ACCOUNT_RATE = 20, 80
 """The defaults of ``ProviderRate`` and ``ProviderAccountRate``."""
 CREATE, CAPTURE = "payment_intents.create", "payment_intents.capture"
 ANSWERS_SECONDS = 2.5
 """The longest time of both answers to one order, which the formula adds to its place in line."""
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    logging.disable()
-    yield
-    logging.disable(logging.NOTSET)
 
 
 def test_paced_orders_are_paid_in_turn_below_every_limit(capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,23 +65,20 @@ def test_proof_without_a_question_or_with_one_is_paid(stripe_shop: StripeShop) -
     assert stripe_shop.process(asked) == Paid()
 
 
-@pytest.mark.parametrize("stored", [True, False])
-def test_unproved_payment_whose_answer_was_lost_is_found_and_voided(stripe_shop: StripeShop, stored: bool) -> None:
-    placed = stripe_shop.place("pm_card_proofNotSupported_1")
-    lost = faults.server_error(after_effect=True, stored=stored)
-    stripe_shop.account.fail_next("payment_intents.create", lost)
-    with pytest.raises(OutcomeUnknownError):
-        stripe_shop.process(placed)
-    stripe_shop.advance(MINUTES_TO_CERTAINTY * MINUTE)
-    assert stripe_shop.process(placed, tried=True) == Failed(NOT_PROVED)
-    assert list(stripe_shop.intents().values()) == ["canceled"]
-
-
-def test_unproved_payment_whose_outcome_could_not_be_read_is_not_captured_by_the_next_run(
-    stripe_shop: StripeShop,
+@pytest.mark.parametrize(
+    ("call", "fault"),
+    [
+        ("payment_intents.create", faults.server_error(after_effect=True, stored=True)),
+        ("payment_intents.create", faults.server_error(after_effect=True, stored=False)),
+        ("payment_intents.retrieve", faults.server_error()),
+    ],
+    ids=["answer lost, failure stored", "answer lost", "outcome unread"],
+)
+def test_unproved_payment_whose_answer_or_outcome_was_lost_is_voided_by_the_next_run(
+    stripe_shop: StripeShop, call: str, fault: faults.Fault
 ) -> None:
-    placed = stripe_shop.place("pm_card_proofAcknowledged_1")
-    stripe_shop.account.fail_next("payment_intents.retrieve", faults.server_error())
+    placed = stripe_shop.place("pm_card_proofNotSupported_1")
+    stripe_shop.account.fail_next(call, fault)
     with pytest.raises(OutcomeUnknownError):
         stripe_shop.process(placed)
     stripe_shop.advance(MINUTES_TO_CERTAINTY * MINUTE)

@@ -7,9 +7,8 @@ tenth point in moto. ``LIVEDROP_CRASH_CALL`` replays the faults of one call, for
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from itertools import count
 from typing import Self
@@ -46,12 +45,9 @@ class _SequentialPool:
 
 
 @pytest.fixture(autouse=True)
-def sequential_reads_without_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def sequential_reads_without_logs(monkeypatch: pytest.MonkeyPatch, without_logs: None) -> None:
     """Read objects one after another, so that the n-th call is always the same, and disable logs."""
     monkeypatch.setattr(store, "ThreadPoolExecutor", _SequentialPool)
-    logging.disable()
-    yield
-    logging.disable(logging.NOTSET)
 
 
 def in_memory_worlds_of(case: UseCase) -> Callable[[], CrashWorld]:

@@ -65,16 +65,21 @@ def test_a_capture_that_the_bank_declines_fails(account: Account, gateway: Strip
 
 
 class PartlyAuthorising(InProcessClient):
-    """A Stripe whose bank authorises 400 of what is asked."""
+    """A Stripe whose bank reserves less than is asked: ``reserved`` maps the one to the other, in Stripe's units."""
+
+    reserved = (("1000", "400"), ("500000", "499950"))
 
     def request(self, method: str, url: str, headers: Any, post_data: Any = None) -> Any:  # type: ignore[override]
         body, status, answered = super().request(method, url, headers, post_data)
-        return body.replace('"amount_capturable": 1000', '"amount_capturable": 400'), status, answered
+        for asked, part in self.reserved:
+            body = body.replace(f'"amount_capturable": {asked},', f'"amount_capturable": {part},')
+        return body, status, answered
 
 
-def test_a_partial_authorisation_is_declined_and_can_be_voided(account: Account) -> None:
+@pytest.mark.parametrize(("amount", "currency"), [(1_000, "GBP"), (5_000, "ISK")], ids=["a part", "less a fraction"])
+def test_a_partial_authorisation_is_declined_and_can_be_voided(account: Account, amount: int, currency: str) -> None:
     gateway = StripeGateway(StripeCalls(fixed_key(API_KEY), http=PartlyAuthorising(account)), MARK)
-    declined = gateway.authorise(a_request(), now=NOW)
+    declined = gateway.authorise(a_request(amount=amount, currency=currency), now=NOW)
     assert isinstance(declined, Declined)
     assert (declined.code, declined.refused) == ("partially_authorised", False)
     assert declined.provider_id is not None
@@ -101,18 +106,3 @@ def test_amount_received_with_a_fraction_of_a_minor_unit_is_not_the_whole(receiv
     ):
         assert isinstance(captured, Captured)
         assert (captured.amount, captured.refunded) == (amount, 0)
-
-
-class ReservingAFraction(InProcessClient):
-    """A network whose bank reserves 4,999.50 of 5,000 krónur."""
-
-    def request(self, method: str, url: str, headers: Any, post_data: Any = None) -> Any:  # type: ignore[override]
-        body, status, answered = super().request(method, url, headers, post_data)
-        return body.replace('"amount_capturable": 500000', '"amount_capturable": 499950'), status, answered
-
-
-def test_amount_reserved_with_a_fraction_of_a_minor_unit_is_a_part(account: Account) -> None:
-    gateway = StripeGateway(StripeCalls(fixed_key(API_KEY), http=ReservingAFraction(account)), MARK)
-    declined = gateway.authorise(a_request(amount=5_000, currency="ISK"), now=NOW)
-    assert isinstance(declined, Declined)
-    assert (declined.code, declined.refused) == ("partially_authorised", False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable, Iterator
 
@@ -17,11 +16,8 @@ def search(record_property: Callable[[str, object], None]) -> ScheduleSearch:
 
 
 @pytest.fixture(autouse=True)
-def _without_logging() -> Iterator[None]:
+def _without_logging(without_logs: None) -> None:
     """Disable logs: a search places hundreds of thousands of orders."""
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True)

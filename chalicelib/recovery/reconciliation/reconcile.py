@@ -78,12 +78,12 @@ def reconcile_payments(
     time_is_up: TimeBudget,
     *,
     begin: bool = False,
-    read_again: Instant = READ_AGAIN,
+    look_back: Instant = READ_AGAIN,
 ) -> ReconciliationReport:
     """Follow the provider's balance, then go on with the comparison of orders until the time is up.
 
     Begins a new comparison if the latest is older than :data:`PERIOD`, or with ``begin``. It first reads the time
-    ``read_again`` before the cursor again: a movement may have been listed long after its creation. Safe to repeat,
+    ``look_back`` before the cursor again: a movement may have been listed long after its creation. Safe to repeat,
     at once, and beside a sale. Costs the provider's list. A comparison costs a scan of the commerce table (1 RCU each
     4 KB), the list of what it reads again, and 1 WCU for each movement of that list.
     """
@@ -97,7 +97,7 @@ def reconcile_payments(
     if (begin or is_due) and followed.complete:
         since = orphans_since(comparison, now)
         comparison = Comparison(context.gateway.name, followed.since, followed.until, now, orphans_since=since)
-        comparison.reading_again_from = max(followed.since, followed.until - read_again)
+        comparison.reading_again_from = max(followed.since, followed.until - look_back)
     if comparison is None or comparison.finished_at is not None or time_is_up():
         return ReconciliationReport(followed, comparison)
     if comparison.reading_again_from is not None:

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from chalicelib import aws
-from chalicelib.instants import DAY, HOUR, Instant
+from chalicelib.capture import LATE_PAYMENT
+from chalicelib.instants import DAY, Instant
 from chalicelib.purchase import ScanPosition
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ MAX_LISTED_DIFFERENCES: Final = 500
 
 OLDEST_ORPHAN: Final[Instant] = 8 * DAY
 """Attempts that ended longer ago are not looked at again: what they left authorised has expired at the provider."""
-_LATE_PAYMENT: Final[Instant] = HOUR
-"""How long after a comparison has seen an ended attempt a payment of it may still come."""
 
 Sums = dict[str, dict[str, int]]
 """Minor units by currency and by kind of movement."""
@@ -75,7 +74,7 @@ def orphans_since(previous: Comparison | None, now: Instant) -> Instant:
     """
     if previous is None:
         return now - OLDEST_ORPHAN
-    since = previous.started_at - _LATE_PAYMENT
+    since = previous.started_at - LATE_PAYMENT
     if previous.finished_at is None or previous.failed:
         since = min(since, previous.orphans_since)
     return max(now - OLDEST_ORPHAN, since)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -25,19 +23,14 @@ from tests.fakes.aws import in_memory_aws
 from tests.fakes.process_died import ProcessDied
 from tests.payments.stripe_requests import MARK
 
+pytestmark = pytest.mark.usefixtures("without_logs")
+
 BUYERS = (ADA, BOB, CYD)
 WORK_OF_RUNS = ("saves", "enqueued", "refunds_recorded", "disputes_recorded")
 """Counts of what runs did. The next run does not repeat what a run did that died before it was saved."""
 WRITES = ("put_item", "update_item", "transact_write_items")
 SHORT = 12
 """Questions for the time, after which a run stops between two orders."""
-
-
-@pytest.fixture(autouse=True)
-def without_logs() -> Iterator[None]:
-    logging.disable()
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from chalicelib.capture.attempt import Failed
 from chalicelib.instants import DAY, HOUR, MINUTE, Instant
 from chalicelib.payments import OutcomeUnknownError
 from chalicelib.payments.stripe import lookup
-from chalicelib.purchase import Purchase, PurchaseState
+from chalicelib.purchase import PurchaseState
 from chalicelib.recovery.reconciliation.store import OLDEST_ORPHAN
 from tests.builders.reconciliation import compare_all
 from tests.builders.shop import ShopFixture
@@ -18,8 +18,10 @@ from tests.doubles.stripe import faults
 CREATE = "payment_intents.create"
 
 
-def ended_before_its_first_payment_came(stripe_shop: StripeShop) -> Purchase:
+def shop_with_orphan(shop: ShopFixture, *, search: bool = True) -> StripeShop:
     """Compare, then end an attempt whose first creation has its effect a quarter of an hour after the end."""
+    shop.put_drop("mug", stock=3)
+    stripe_shop = a_stripe_shop(shop, search=search)
     compare_all(stripe_shop.context, stripe_shop.now)
     placed = stripe_shop.place("pm_card_visa_1")
     stripe_shop.account.fail_next(CREATE, faults.late(20 * MINUTE))
@@ -29,7 +31,7 @@ def ended_before_its_first_payment_came(stripe_shop: StripeShop) -> Purchase:
     stripe_shop.advance(MINUTES_TO_CERTAINTY * MINUTE)
     assert stripe_shop.process(placed, tried=True) == Failed("generic_decline")
     assert stripe_shop.read(placed).state is PurchaseState.OPEN
-    return placed
+    return stripe_shop
 
 
 def compare_and_process(stripe_shop: StripeShop) -> int:
@@ -44,9 +46,7 @@ def compare_and_process(stripe_shop: StripeShop) -> int:
 @pytest.mark.parametrize("search", [True, False])
 @pytest.mark.parametrize("after", [24 * HOUR, 27 * HOUR, 6 * DAY])
 def test_orphaned_hold_is_voided_by_the_next_comparison(shop: ShopFixture, after: Instant, *, search: bool) -> None:
-    shop.put_drop("mug", stock=3)
-    stripe_shop = a_stripe_shop(shop, search=search)
-    ended_before_its_first_payment_came(stripe_shop)
+    stripe_shop = shop_with_orphan(shop, search=search)
     stripe_shop.advance(after)
     assert "requires_capture" in stripe_shop.intents().values()
     assert compare_and_process(stripe_shop) == 1
@@ -56,9 +56,7 @@ def test_orphaned_hold_is_voided_by_the_next_comparison(shop: ShopFixture, after
 
 
 def test_attempt_that_could_not_be_enqueued_is_left_to_the_next_comparison(shop: ShopFixture) -> None:
-    shop.put_drop("mug", stock=3)
-    stripe_shop = a_stripe_shop(shop)
-    ended_before_its_first_payment_came(stripe_shop)
+    stripe_shop = shop_with_orphan(shop)
     stripe_shop.advance(DAY)
 
     def unreachable(*attempt: object) -> None:
@@ -70,9 +68,7 @@ def test_attempt_that_could_not_be_enqueued_is_left_to_the_next_comparison(shop:
 
 
 def test_attempts_older_than_any_hold_are_left_alone(shop: ShopFixture) -> None:
-    shop.put_drop("mug", stock=3)
-    stripe_shop = a_stripe_shop(shop)
-    ended_before_its_first_payment_came(stripe_shop)
+    stripe_shop = shop_with_orphan(shop)
     stripe_shop.advance(OLDEST_ORPHAN + HOUR)
     assert compare_and_process(stripe_shop) == 0
 
@@ -81,9 +77,7 @@ def test_list_longer_than_its_bound_leaves_the_hold_to_its_event(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message ends: nobody looks for ever for what the account cannot find."""
-    shop.put_drop("mug", stock=3)
-    stripe_shop = a_stripe_shop(shop, search=False)
-    ended_before_its_first_payment_came(stripe_shop)
+    stripe_shop = shop_with_orphan(shop, search=False)
     stripe_shop.advance(DAY)
     monkeypatch.setattr(lookup, "MAX_PAGES", 0)
     assert compare_and_process(stripe_shop) == 1
